@@ -1,0 +1,64 @@
+"""From a specification to a network: all the numbers are chosen here, the parts only take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnunet_textguided.architectures.class_queries import ClassQueries
+from nnunet_textguided.architectures.encoder import build_encoder
+from nnunet_textguided.architectures.pixel_decoder import PixelDecoder
+from nnunet_textguided.architectures.query_decoder import QueryDecoder
+from nnunet_textguided.architectures.spec import NUM_LEVELS, NetworkSpec, level_strides
+from nnunet_textguided.architectures.stem import Stem
+from nnunet_textguided.architectures.text_guided_network import TextGuidedNetwork
+
+FIRST_LEVEL_ALWAYS_3D = 4  # strides 16 and 32: neighbouring slices are always seen, even where none are merged
+
+
+def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
+    """Build a network with random weights; nothing is downloaded.
+
+    Args:
+        spec: What to build.
+
+    Raises:
+        UserError: timm has no such encoder.
+    """
+    strides = level_strides(spec.pool_op_kernel_sizes)
+    kernels = level_kernels(strides)
+    encoder = build_encoder(spec.encoder, spec.input_channels, strides, spec.drop_path_rate)
+    stem_channels = (spec.pixel_width // 4, spec.pixel_width // 2)
+    skip_channels = [*stem_channels, *encoder.feature_info.channels()]
+    pixel, wide = spec.pixel_width, spec.decoder_width
+    return TextGuidedNetwork(
+        encoder=encoder,
+        stem=Stem(spec.input_channels, stem_channels, (kernels[0], kernels[1]), strides[1]),
+        decoder=PixelDecoder(
+            skip_channels=skip_channels,
+            strides=strides,
+            kernels=kernels,
+            widths=[pixel, pixel, pixel, wide // 2, wide, wide],
+            deep_supervision=spec.deep_supervision,
+        ),
+        queries=ClassQueries(spec.num_structures, spec.num_findings, spec.embedding_dim, spec.query_width),
+        query_decoder=QueryDecoder([skip_channels[5], skip_channels[4]], spec.query_width, mask_width=pixel),
+        strides=strides,
+    )
+
+
+def level_kernels(strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Convolution kernels of levels 0..5: 3 in the plane, and through it from where the plan starts to stride there.
+
+    Until then slices lie much farther apart than pixels, and nnU-Net's planner does not convolve over them either.
+
+    Args:
+        strides: Cumulative strides of levels 0..5.
+    """
+    kernels = []
+    for k in range(NUM_LEVELS):
+        if len(strides[k]) == 2:
+            kernels.append((3, 3))
+            continue
+        near = strides[min(k + 1, NUM_LEVELS - 1)][0] > 1 or k >= FIRST_LEVEL_ALWAYS_3D
+        kernels.append((3 if near else 1, 3, 3))
+    return kernels

@@ -1,0 +1,116 @@
+"""From the coarsest features back to full resolution: the pixel features that the mask vectors score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nnunet_textguided.architectures.blocks import ConvBlock, convolution, shuffle_up, upsample
+from nnunet_textguided.architectures.positions import sine_positions
+
+
+class MergeBlock(nn.Module):
+    """One step up: project, enlarge, add the projected skip, convolve.
+
+    Args:
+        in_channels: Channels of the coarser features.
+        skip_channels: Channels of the skip features.
+        out_channels: Channels written.
+        kernel: Kernel of the convolution, one number an axis.
+        factors: Enlargement, one number an axis.
+        bounded: Whether the output is bounded (supervised levels).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        kernel: Sequence[int],
+        factors: Sequence[int],
+        bounded: bool,
+    ) -> None:
+        super().__init__()
+        point = (1,) * len(kernel)
+        self.factors = tuple(factors)
+        self.project = convolution(in_channels, out_channels, point)
+        self.lateral = convolution(skip_channels, out_channels, point, bias=False)
+        self.block = ConvBlock(out_channels, out_channels, kernel, bounded=bounded)
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """Merge coarser features (B, C, ...) with skip features (B, C', ...) of the finer grid."""
+        return self.block(upsample(self.project(x), self.factors) + self.lateral(skip))
+
+
+class PixelDecoder(nn.Module):
+    """U-Net-like decoder over six levels with a light full-resolution level.
+
+    Positions in the patch are added at the coarsest level, so pixel features can tell one vertebra from the next by
+    place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
+    nnU-Net switches `deep_supervision` on this module.
+
+    Args:
+        skip_channels: Channels of the features of levels 0..5.
+        strides: Cumulative strides of levels 0..5.
+        kernels: Convolution kernels of levels 0..5.
+        widths: Channels written at levels 0..5; those of levels 0, 1 and 2 are equal (pixel features).
+        deep_supervision: Whether `forward` returns all supervised levels.
+    """
+
+    def __init__(
+        self,
+        *,
+        skip_channels: Sequence[int],
+        strides: Sequence[Sequence[int]],
+        kernels: Sequence[Sequence[int]],
+        widths: Sequence[int],
+        deep_supervision: bool = True,
+    ) -> None:
+        super().__init__()
+        self.deep_supervision = deep_supervision
+        ndim = len(strides[0])
+        point = (1,) * ndim
+        factors = [tuple(b // a for a, b in zip(fine, coarse, strict=True)) for fine, coarse in pairwise(strides)]
+        self.pool_factors = factors[2]
+        self.shuffle_factors = factors[0]
+        self.lateral = convolution(skip_channels[5], widths[5], point)
+        self.position = nn.Linear(widths[5], widths[5], bias=False)
+        self.coarsest = ConvBlock(widths[5], widths[5], kernels[5])
+        self.merges = nn.ModuleList(
+            MergeBlock(widths[k + 1], skip_channels[k], widths[k], kernels[k], factors[k], bounded=k <= 2)
+            for k in (4, 3, 2, 1)
+        )
+        shuffled = widths[0] // 2
+        cells = int(torch.Size(self.shuffle_factors).numel())
+        self.expand = convolution(widths[1], shuffled * cells, point)
+        self.fuse = ConvBlock(shuffled + skip_channels[0], widths[0], kernels[0], bounded=True)
+
+    def forward(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Decode.
+
+        Args:
+            skips: Features of levels 0..5, (B, C_k, ...), the level-k grid being the padded image over stride k.
+
+        Returns:
+            Pixel features (B, C, ...) with values in 0..6, full resolution first: levels 0 to 3 while
+            `deep_supervision` is on, else level 0 alone. Level 3 is the mean over level 2: it carries no weight in
+            nnU-Net's loss, so it has no computation of its own.
+        """
+        x = self.lateral(skips[5])
+        positions = self.position(sine_positions(x.shape[2:], x.shape[1], x.device))
+        x = x + positions.t().reshape(1, -1, *x.shape[2:]).to(x.dtype)
+        x = self.coarsest(x)
+        features = []
+        for merge, skip in zip(self.merges, (skips[4], skips[3], skips[2], skips[1]), strict=True):
+            x = merge(x, skip)
+            features.append(x)
+        half, quarter = features[3], features[2]
+        full = self.fuse(torch.cat([shuffle_up(self.expand(half), self.shuffle_factors), skips[0]], dim=1))
+        if not self.deep_supervision:
+            return [full]
+        pool = F.avg_pool2d if full.ndim == 4 else F.avg_pool3d
+        return [full, half, quarter, pool(quarter, self.pool_factors)]

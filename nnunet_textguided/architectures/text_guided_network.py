@@ -1,0 +1,152 @@
+"""The whole network: class vectors and an image in, one score a class and voxel out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nnunet_textguided.architectures.query_decoder import MaskVectors
+
+
+class TextGuidedNetwork(nn.Module):
+    """Encoder and stem -> pixel decoder -> pixel features; class queries -> query decoder -> mask vectors.
+
+    A voxel's score for a class is the scaled dot product of pixel feature and mask vector plus the query's bias;
+    nothing else makes logits. Pixel features are bounded (0..6), so |logit| <= 6 |mask vector| + |bias|.
+
+    Args:
+        encoder: Image -> features of levels 2..5.
+        stem: Image -> features of levels 0 and 1.
+        decoder: Features of levels 0..5 -> pixel features; carries the flag `deep_supervision`.
+        queries: () -> queries (1 + structures + findings, width).
+        query_decoder: Queries and features -> `MaskVectors`.
+        strides: Cumulative strides of levels 0..5.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        stem: nn.Module,
+        decoder: nn.Module,
+        queries: nn.Module,
+        query_decoder: nn.Module,
+        strides: Sequence[Sequence[int]],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.stem = stem
+        self.decoder = decoder
+        self.queries = queries
+        self.query_decoder = query_decoder
+        self.strides = tuple(tuple(stride) for stride in strides)
+
+    def set_class_vectors(self, rows: torch.Tensor) -> None:
+        """Copy conditioned text rows (structures, then findings; (N, D)) into the network.
+
+        Args:
+            rows: Rows in channel order.
+
+        Raises:
+            ValueError: Wrong shape, not finite, or a network with learned queries.
+        """
+        self.queries.set_class_vectors(rows)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that weight decay would harm: vectors, norms, biases, GRN, queries, embeddings."""
+        embeddings = {"queries.background", "queries.kind", "queries.seg_layers.vectors", "query_decoder.level"}
+        return {name for name, parameter in self.named_parameters() if parameter.ndim <= 1 or name in embeddings}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        """Score an image (B, C, H, W) or (B, C, D, H, W) of any size.
+
+        Returns:
+            While `decoder.deep_supervision` is on [level_0, ..., level_3], level k of (B, num_classes, round(size /
+            stride k)), followed by the finding maps if there are findings. While it is off level 0 alone.
+        """
+        features, vectors = self._features(x)
+        if not self.decoder.deep_supervision:
+            return self._segment(features[0], vectors, 0, x.shape[2:])
+        outputs = [self._segment(feature, vectors, k, x.shape[2:]) for k, feature in enumerate(features)]
+        if self.queries.num_findings > 0:
+            outputs.append(self._find(features[0], vectors, x.shape[2:]))
+        return outputs
+
+    def forward_with_findings(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score structures and findings, whatever the flag says.
+
+        Args:
+            x: (B, C, H, W) or (B, C, D, H, W).
+
+        Returns:
+            Segmentation logits (B, num_classes, ...) and finding logits (B, num_findings, ...) in float32, both at
+            full resolution.
+        """
+        features, vectors = self._features(x)
+        size = x.shape[2:]
+        return self._segment(features[0], vectors, 0, size), self._find(features[0], vectors, size)
+
+    def _features(self, x: torch.Tensor) -> tuple[list[torch.Tensor], MaskVectors]:
+        x = pad_to_multiple(x, self.strides[-1])
+        skips = [*self.stem(x), *self.encoder(x)]
+        vectors = self.query_decoder(self.queries(), [skips[5], skips[4]])
+        return self.decoder(skips), vectors
+
+    def _segment(self, feature: torch.Tensor, vectors: MaskVectors, level: int, size: Sequence[int]) -> torch.Tensor:
+        num_classes = 1 + self.queries.num_structures
+        chosen = MaskVectors(vectors.weights[:, :num_classes], vectors.biases[:, :num_classes])
+        return crop(score(feature, chosen), level_size(size, self.strides[level]))
+
+    def _find(self, feature: torch.Tensor, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
+        first = 1 + self.queries.num_structures
+        with torch.autocast(device_type=feature.device.type, enabled=False):
+            chosen = MaskVectors(vectors.weights[:, first:].float(), vectors.biases[:, first:].float())
+            return crop(score(feature.float(), chosen), size)
+
+
+def score(feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:
+    """Scaled dot product of every voxel with every mask vector: (B, C, ...) -> (B, Q, ...).
+
+    Args:
+        feature: Pixel features.
+        vectors: Weights (B, Q, C) and biases (B, Q).
+    """
+    weights = vectors.weights * feature.shape[1] ** -0.5
+    logits = torch.baddbmm(vectors.biases[:, :, None], weights, feature.flatten(2))
+    return logits.unflatten(2, feature.shape[2:])
+
+
+def level_size(size: Sequence[int], stride: Sequence[int]) -> list[int]:
+    """Size of a supervised level: what nnU-Net's target downsampling makes of it, round(size * (1 / stride)).
+
+    Args:
+        size: Size of the image, voxels.
+        stride: Cumulative stride of the level.
+    """
+    return [max(1, round(n * (1 / s))) for n, s in zip(size, stride, strict=True)]
+
+
+def pad_to_multiple(x: torch.Tensor, multiple: Sequence[int]) -> torch.Tensor:
+    """Repeat the border at the end of every axis up to the next multiple.
+
+    Args:
+        x: (B, C, ...).
+        multiple: One number an axis.
+    """
+    missing = [-n % m for n, m in zip(x.shape[2:], multiple, strict=True)]
+    if not any(missing):
+        return x
+    return F.pad(x, [side for n in reversed(missing) for side in (0, n)], mode="replicate")
+
+
+def crop(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Keep the first `size` voxels of every spatial axis.
+
+    Args:
+        x: (B, C, ...).
+        size: One number an axis.
+    """
+    return x[(..., *(slice(0, n) for n in size))]

@@ -1,0 +1,230 @@
+"""`nnunet_textguided demo`: the whole way once, by the commands a user would type."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_textguided.cli.stage_runner import Launch, Stage, StageRunner
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.ext_path import VARIABLE, with_ext_dir
+from nnunet_textguided.files import load_json, save_json_atomic
+
+DATASET_ID, DATASET_NAME = 901, "Demo"
+DATASET = f"Dataset{DATASET_ID}_{DATASET_NAME}"
+TRAINER, PLANS, CONFIGURATION, FOLD = "TextGuidedTrainer_short", "nnUNetPlansTextGuided", "2d", 0
+CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much the demo generates.
+
+    Attributes:
+        cases: Number of phantoms; a fifth is held out.
+        shape: Voxels (slices, rows, columns) of one.
+        spacing: mm along the same axes.
+        gpu_memory_target: What nnU-Net may plan for, in GB: decides on the batch size.
+    """
+
+    cases: int
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    gpu_memory_target: float
+
+
+FULL = DemoSize(cases=20, shape=(7, 160, 96), spacing=(4.0, 2.15, 2.15), gpu_memory_target=0.5)
+QUICK = DemoSize(cases=10, shape=(5, 128, 64), spacing=(4.0, 2.7, 2.7), gpu_memory_target=0.3)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options.
+
+    Args:
+        parser: The command's parser.
+    """
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("textguided_demo"), help="folder for everything (default: ./%(default)s)")
+    add("--data", type=Path, metavar="SRC", help="your own data in SPIDER's layout instead of generated volumes")
+    add("--quick", action="store_true", help="fewer and smaller volumes: about three minutes on two cores")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train and predict (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of the generated volumes (default: %(default)s)")
+
+
+def run(args: argparse.Namespace, launch: Launch | None = None) -> int:
+    """Run the stages that are not done yet and say where everything is.
+
+    Args:
+        args: Of `add_arguments`.
+        launch: Starts commands; exchanged in tests.
+
+    Returns:
+        0; a stage that fails raises.
+
+    Raises:
+        UserError: The folder holds a demo with other options, --data has no image, or a stage failed.
+    """
+    start = time.monotonic()
+    out = args.out.absolute()
+    size = QUICK if args.quick else FULL
+    if args.seed < 0:
+        raise UserError(f"--seed must be 0 or more, got {args.seed}.")
+    data = None if args.data is None else args.data.absolute()
+    sequences = ("t1", "t2") if data is None else data_sequences(data)
+    _claim_folder(out, {"data": data and str(data), "quick": args.quick, "device": args.device, "seed": args.seed})
+    environment = demo_environment(out, args.device)
+    print("What follows are commands you can type yourself, after these lines:")
+    for name, value in environment.items():
+        print(f"  export {name}={shlex.quote(value)}")
+    StageRunner(out, environment, launch).run(build_stages(out, size, args.device, args.seed, data, sequences))
+    _say_where(out, time.monotonic() - start)
+    return 0
+
+
+def demo_environment(out: Path, device: str) -> dict[str, str]:
+    """Return what nnU-Net's commands need to be told: folders, our trainers, a small number of processes.
+
+    Args:
+        out: The demo's folder.
+        device: `cpu` or `cuda`.
+    """
+    folders = {name: str(out / name) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
+    few = {"nnUNet_n_proc_DA": "2", "nnUNet_def_n_proc": "2", "nnUNet_compile": "f"}
+    one_thread = {"OMP_NUM_THREADS": str(max(1, min(os.cpu_count() or 1, 8)))} if device == "cpu" else {}
+    return folders | {VARIABLE: with_ext_dir(os.environ.get(VARIABLE))} | few | one_thread
+
+
+def data_sequences(data: Path) -> tuple[str, ...]:
+    """Say which sequences of a folder in SPIDER's layout the demo uses: T1 and T2 as channels, or else the commonest.
+
+    Args:
+        data: Folder with images/ and masks/.
+
+    Raises:
+        UserError: No image named <patient>_t1, _t2 or _t2_SPACE.
+    """
+    patients: dict[str, set[str]] = {"t1": set(), "t2": set(), "t2_SPACE": set()}
+    for file in (data / "images").glob("*.mha"):
+        patient, _, sequence = file.stem.partition("_")
+        patients.get(sequence, set()).add(patient)
+    both = patients["t1"] & patients["t2"]
+    most = max(patients, key=lambda sequence: len(patients[sequence]))
+    if not patients[most]:
+        raise UserError(
+            f"--data {data}: expected SPIDER's layout, images/<patient>_<t1|t2|t2_SPACE>.mha with masks of the same "
+            "names under masks/, found no such image."
+        )
+    return ("t1", "t2") if 2 * len(both) >= len(patients[most]) else (most,)
+
+
+def build_stages(
+    out: Path, size: DemoSize, device: str, seed: int, data: Path | None, sequences: tuple[str, ...]
+) -> list[Stage]:
+    """Return the commands of the demo in order.
+
+    Args:
+        out: The demo's folder.
+        size: Of the generated volumes.
+        device: `cpu` or `cuda`.
+        seed: Of the generated volumes.
+        data: Folder in SPIDER's layout, or None to generate one.
+        sequences: Two sequences become channels, one stands alone.
+    """
+    number = str(DATASET_ID)
+    source = data or out / "phantoms"
+    chosen = ("--channels" if len(sequences) > 1 else "--sequences", *sequences)
+    convert = ("nnunet_textguided", "convert", "spider", str(source), "-d", number, "--name", DATASET_NAME, *chosen)
+    memory = f"{size.gpu_memory_target:g}" if data is None else "1"
+    preprocess = ("nnUNetv2_plan_and_preprocess", "-d", number, "-c", CONFIGURATION, "-gpu_memory_target", memory)
+    plan = ("nnunet_textguided", "plan", "-d", number, "--encoder", "convnextv2_atto", "--encoder-weights", "none")
+    stages = [] if data else [_generate(source, size, seed)]
+    return [
+        *stages,
+        Stage("convert", "convert SPIDER's layout into a raw nnU-Net data set", (*convert, "--processes", "2")),
+        Stage(
+            "preprocess",
+            "plan and preprocess (nnU-Net's own command)",
+            (*preprocess, "-npfp", "2", "-np", "2"),
+            r"patch_size|batch_size",
+        ),
+        Stage(
+            "plan",
+            "write the text-guided model's options into plans of their own",
+            (*plan, "--text-model", "random", "--seed", str(seed), "--overwrite"),
+            r"wrote|structures:",
+        ),
+        Stage("embed", "turn the class names into the text bank", ("nnunet_textguided", "embed", "-d", number), r"text model"),
+        _train(out, device),
+        *_after_training(out, device, len(sequences) - 1),
+    ]
+
+
+def _generate(source: Path, size: DemoSize, seed: int) -> Stage:
+    shape, spacing = map(str, size.shape), (f"{value:g}" for value in size.spacing)
+    command = ("python", "-m", "nnunet_textguided.synthetic", str(source), "-n", str(size.cases), "--seed", str(seed))
+    return Stage(
+        "generate",
+        f"generate {size.cases} lumbar spines with T1 and T2",
+        (*command, "--shape", *shape, "--spacing", *spacing),
+    )
+
+
+def _train(out: Path, device: str) -> Stage:
+    model = out / "nnUNet_results" / DATASET / f"{TRAINER}__{PLANS}__{CONFIGURATION}" / f"fold_{FOLD}"
+
+    def resume() -> tuple[str, ...]:
+        return ("--c",) if any((model / name).is_file() for name in CHECKPOINTS) else ()
+
+    command = ("nnUNetv2_train", str(DATASET_ID), CONFIGURATION, str(FOLD), "-tr", TRAINER, "-p", PLANS)
+    title = "train 12 epochs of 25 iterations (nnU-Net's own command)"
+    return Stage("train", title, (*command, "-device", device), r"Epoch \d+ *$|Epoch time|Mean Validation", resume)
+
+
+def _after_training(out: Path, device: str, channel: int) -> list[Stage]:
+    held_out, predictions, number = out / "held_out", out / "predictions", str(DATASET_ID)
+    raw, splits = out / "nnUNet_raw" / DATASET, out / "nnUNet_preprocessed" / DATASET / "splits_final.json"
+    images, truth = str(held_out / "imagesTs"), str(held_out / "labelsTs")
+    copy = ("python", "-m", "nnunet_textguided.cli.hold_out", str(raw), str(splits), str(FOLD), str(held_out))
+    predict = ("nnUNetv2_predict", "-i", images, "-o", str(predictions), "-d", number, "-c", CONFIGURATION)
+    model = ("-f", str(FOLD), "-tr", TRAINER, "-p", PLANS, "-device", device, "-npp", "1", "-nps", "1")
+    draw = ("python", "-m", "nnunet_textguided.inference.draw", images, truth, str(predictions), str(out / "pictures"))
+    return [
+        Stage("hold_out", "copy the patients that were not trained on", copy, r"held out"),
+        Stage("predict", "predict them (nnU-Net's own command)", (*predict, *model), r"^Predicting|done with"),
+        Stage("evaluate", "compare with the truth", ("nnunet_textguided", "evaluate", truth, str(predictions)), r"\S"),
+        Stage("draw", "draw image, truth and prediction", (*draw, "--channel", str(channel))),
+    ]
+
+
+def _claim_folder(out: Path, options: Mapping[str, object]) -> None:
+    """Note the options in the folder, or check that they are those it was begun with."""
+    file = out / "demo.json"
+    if not file.exists():
+        save_json_atomic(dict(options), file)
+        return
+    before = load_json(file)
+    if before != options:
+        raise UserError(
+            f"{out} holds a demo with other options:\n  there: {before}\n  asked: {dict(options)}\n"
+            "Choose another folder with --out, repeat the options to continue that one, or delete the folder."
+        )
+
+
+def _say_where(out: Path, seconds: float) -> None:
+    model = out / "nnUNet_results" / DATASET / f"{TRAINER}__{PLANS}__{CONFIGURATION}"
+    print(f"\nDone in {seconds / 60:.1f} minutes. Where everything is:")
+    for what, where in (
+        ("raw data set", out / "nnUNet_raw" / DATASET),
+        ("plans, text bank", out / "nnUNet_preprocessed" / DATASET),
+        ("trained model", model),
+        ("held-out truth", out / "held_out" / "labelsTs"),
+        ("predictions, scores", out / "predictions"),
+        ("pictures", out / "pictures"),
+        ("logs", out / "logs"),
+    ):
+        print(f"  {what + ':':21s}{where}")

@@ -1,0 +1,37 @@
+"""`nnunet_textguided embed`: make the text bank of a data set."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; the text model is an option of the plans."""
+    add = parser.add_argument
+    add("-d", dest="dataset", required=True, help="id or name of the preprocessed data set")
+    add("-p", dest="plans", default="nnUNetPlansTextGuided", help="identifier of plans made by nnunet_textguided plan")
+    add("--overwrite", action="store_true", help="make the bank anew")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or check the bank, and enter it into the plans."""
+    from dataclasses import replace
+
+    from nnunet_textguided.files import load_json, save_json_atomic
+    from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance
+    from nnunet_textguided.trainers.plan import load_plans, preprocessed_folder
+    from nnunet_textguided.trainers.text_bank import ensure_bank
+
+    folder = preprocessed_folder(args.dataset)
+    plans = load_plans(folder, args.plans)
+    dataset_json = load_json(folder / "dataset.json")
+    guidance = TextGuidance.for_dataset(dataset_json, TextGuidance.from_plans(plans).to_block())
+    if args.overwrite:
+        guidance = replace(guidance, bank=None)
+    bank, guidance = ensure_bank(guidance, folder, args.plans, dataset_json, args.overwrite)
+    plans[BLOCK]["bank"] = guidance.bank
+    save_json_atomic(plans, folder / f"{args.plans}.json")
+    print(f"{folder / guidance.bank['file']}: {len(bank.names)} names, {guidance.bank['embedding_dim']} wide")
+    print(f"  text model {bank.model}, weights {bank.weights}, licence {bank.licence}")
+    print(f"  sha256 {guidance.bank['sha256']}")
+    return 0

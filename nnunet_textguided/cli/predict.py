@@ -1,0 +1,91 @@
+"""`nnunet_textguided predict`: nnUNetv2_predict's arguments, for images in any orientation."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from nnunet_textguided.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nnUNetv2_predict's own flags, and -m for a model folder.
+
+    Args:
+        parser: Of this command.
+    """
+    parser.add_argument("-i", required=True, metavar="FOLDER", help="input folder: CASE_0000.nii.gz, CASE_0001.nii.gz")
+    parser.add_argument("-o", required=True, metavar="FOLDER", help="output folder, made if missing")
+    parser.add_argument("-m", metavar="FOLDER", help="model folder (instead of -d, -tr, -p and -c)")
+    parser.add_argument("-d", metavar="DATASET", help="name or number of the data set the model was trained on")
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier")
+    parser.add_argument("-tr", default="nnUNetTrainer", metavar="TRAINER", help="class name of the trainer")
+    parser.add_argument("-c", metavar="CONFIGURATION", help="configuration, such as 2d or 3d_fullres")
+    parser.add_argument(
+        "-f", nargs="+", type=_fold, default=[0, 1, 2, 3, 4], metavar="FOLD", help="folds to average, or all"
+    )
+    parser.add_argument("-step_size", type=float, default=0.5, help="sliding window step, as a part of the patch")
+    parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster, less accurate")
+    parser.add_argument("--verbose", action="store_true", help="more words from nnU-Net")
+    parser.add_argument("--save_probabilities", action="store_true", help="write .npz and .pkl for nnUNetv2_ensemble")
+    parser.add_argument("--continue_prediction", "--c", action="store_true", help="keep the predictions already there")
+    parser.add_argument("-chk", default="checkpoint_final.pth", metavar="FILE", help="file name of the checkpoint")
+    parser.add_argument("-npp", type=int, default=_default("nnUNet_npp"), help="preprocessing processes")
+    parser.add_argument("-nps", type=int, default=_default("nnUNet_nps"), help="export processes")
+    parser.add_argument("-prev_stage_predictions", metavar="FOLDER", help="first-stage predictions, for a cascade")
+    parser.add_argument("-num_parts", type=int, default=1, help="calls that share the folder")
+    parser.add_argument("-part_id", type=int, default=0, help="which of these calls this is, from 0")
+    parser.add_argument("-device", choices=["cpu", "cuda", "mps"], help="cuda where there is one and else cpu")
+    parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
+    parser.add_argument("--not_on_device", action="store_true", help="collect results in main memory")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and say what was turned.
+
+    Args:
+        args: As parsed.
+
+    Raises:
+        UserError: Model, input or output is not usable.
+    """
+    if args.m is None and (args.d is None or args.c is None):
+        raise UserError("Name the model: -d DATASET -c CONFIGURATION (with -tr and -p), or -m MODEL_FOLDER.")
+    if args.m is not None and (args.d is not None or args.c is not None):
+        raise UserError("-m names the model folder itself: leave out -d and -c.")
+    from nnunet_textguided.inference.model_folder import find_model_folder
+    from nnunet_textguided.inference.predict import PredictSettings, choose_device, predict_folder
+
+    device = choose_device(args.device).type
+    _set_threads(device)
+    names = [name for name in PredictSettings.__dataclass_fields__ if name != "device"]
+    settings = PredictSettings(**{name: getattr(args, name) for name in names}, device=device)
+    folder = args.m or find_model_folder(args.d, args.tr, args.p, args.c)
+    summary = predict_folder(folder, args.i, args.o, args.f, args.chk, settings)
+    for case, code in summary.reoriented.items():
+        print(f"{case}: {code} image, predicted in {summary.orientation} and written back in its own geometry")
+    already = f", {len(summary.skipped)} were there already" if summary.skipped else ""
+    print(f"{len(summary.predicted)} cases predicted{already}: {summary.output_folder}")
+    return 0
+
+
+def _fold(text: str) -> int | str:
+    if text == "all" or text.isdigit():
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"expected fold numbers or all, got {text!r}")
+
+
+def _default(variable: str) -> int:
+    """nnU-Net's default number of processes: 3, or what the variable says."""
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdigit() else 3
+
+
+def _set_threads(device: str) -> None:
+    """As nnUNetv2_predict: all cores on the CPU (or what OMP_NUM_THREADS allows), one thread beside a GPU."""
+    import torch
+
+    if device == "cuda":
+        torch.set_num_threads(1)
+    elif device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(os.cpu_count() or 1)

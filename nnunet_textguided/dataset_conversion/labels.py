@@ -1,0 +1,78 @@
+"""The spine label set every converted data set shares, and the mapping of source codes onto it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nnunet_textguided.dataset_conversion.problems import CaseError
+from nnunet_textguided.text.glossary import SPINE_STRUCTURES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CANAL_NAME = "canal"
+CANAL_CODE = len(SPINE_STRUCTURES) + 1
+IGNORE_NAME = "ignore"
+_LARGEST_CODE = 65535
+
+
+def spine_labels(canal: bool = False, ignore: bool = False) -> dict[str, int]:
+    """Return the `labels` entry of dataset.json: consecutive codes, and nnU-Net's ignore label last if asked for.
+
+    The codes 1 to 19 are MRSpineSeg's: vertebrae and then discs, each from below upwards.
+
+    Args:
+        canal: Whether the spinal canal is a class (code 20).
+        ignore: Whether voxels may be marked as not to be learned from.
+    """
+    names = ["background", *SPINE_STRUCTURES]
+    if canal:
+        names.append(CANAL_NAME)
+    if ignore:
+        names.append(IGNORE_NAME)
+    return {name: code for code, name in enumerate(names)}
+
+
+def map_codes(codes: np.ndarray, table: Mapping[int, int]) -> tuple[np.ndarray, dict[int, int]]:
+    """Replace every source code by its target code.
+
+    Args:
+        codes: Integer mask of any shape.
+        table: Source code to target code (0 to 255); holds every allowed source code, background too.
+
+    Returns:
+        The mapped mask (uint8, same shape), and the number of voxels of each source code that occurs.
+
+    Raises:
+        CaseError: A code is not in the table; the text lists all such codes with their numbers of voxels.
+    """
+    import numpy as np
+
+    if codes.size == 0:
+        return codes.astype(np.uint8), {}
+    if codes.min() < 0 or codes.max() > _LARGEST_CODE:
+        values, numbers = np.unique(codes, return_counts=True)
+        counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    else:
+        numbers = np.bincount(codes.ravel())
+        counts = {int(code): int(numbers[code]) for code in np.flatnonzero(numbers)}
+    unknown = {code: voxels for code, voxels in counts.items() if code not in table}
+    if unknown:
+        found = ", ".join(f"{code} ({voxels} voxels)" for code, voxels in unknown.items())
+        raise CaseError(f"unknown label code {found}; known codes are {_as_ranges(table)}")
+    lookup = np.zeros(max(counts) + 1, dtype=np.uint8)
+    for code in counts:
+        lookup[code] = table[code]
+    return lookup[codes], counts
+
+
+def _as_ranges(codes: Mapping[int, int]) -> str:
+    """Write codes as `0-25, 100-125`."""
+    ranges: list[list[int]] = []
+    for code in sorted(codes):
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

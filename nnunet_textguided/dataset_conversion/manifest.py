@@ -1,0 +1,98 @@
+"""manifest.json: what a raw data set was made from and how, so that a run can be continued and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import load_json, save_json_atomic
+
+MANIFEST_FILE = "manifest.json"
+_FORMAT = 1
+_SECONDS_BETWEEN_SAVES = 2.0
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass
+class Manifest:
+    """The state of one conversion.
+
+    Attributes:
+        converter: Name of the converter.
+        options: Everything that changes what is written; JSON-ready.
+        source: Folder the data came from.
+        complete: Whether every case of the source was converted without a problem.
+        cases: Case to its record: patient, sources with sha256, geometry, codes, files written.
+        problems: Case (or file) to what is wrong with it.
+        skipped: Patient to why there is no case, by the user's own choice of options.
+        splits: Where the splits come from.
+    """
+
+    converter: str
+    options: dict[str, Any]
+    source: str
+    complete: bool = False
+    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    splits: str = ""
+    _last_save: float = field(default=0.0, repr=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest | None:
+        """Read the manifest of a raw data set, None where there is none.
+
+        Args:
+            folder: nnUNet_raw/DatasetXXX_Name.
+
+        Raises:
+            UserError: The file is not a manifest of this format.
+        """
+        path = folder / MANIFEST_FILE
+        if not path.is_file():
+            return None
+        content = load_json(path)
+        if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+            raise UserError(f"{path} is not a conversion manifest of format {_FORMAT}. Remove {folder} to start anew.")
+        try:
+            return cls(**content)
+        except TypeError as error:
+            raise UserError(f"{path} is not a conversion manifest: {error}. Remove {folder} to start anew.") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the manifest, cases in order.
+
+        Args:
+            folder: nnUNet_raw/DatasetXXX_Name.
+        """
+        self.cases = dict(sorted(self.cases.items()))
+        content = {"format": _FORMAT, **asdict(self)}
+        del content["_last_save"]
+        save_json_atomic(content, folder / MANIFEST_FILE)
+        self._last_save = time.monotonic()
+
+    def save_now_and_then(self, folder: Path) -> None:
+        """Write the manifest unless it was written moments ago, so that a killed run loses next to nothing.
+
+        Args:
+            folder: nnUNet_raw/DatasetXXX_Name.
+        """
+        if time.monotonic() - self._last_save > _SECONDS_BETWEEN_SAVES:
+            self.save(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file.
+
+    Args:
+        path: The file.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Whole files or none: everything is written under a temporary name and then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nnunet_textguided.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` that replaces it when the block ends without an error.
+
+    The temporary name keeps the suffixes, because writers such as SimpleITK choose the format by them.
+
+    Args:
+        path: The file to write; its folder is made if missing.
+
+    Raises:
+        UserError: The folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"Could not write {path}: {error.strerror or error}. Nothing was changed there. "
+            "Check free space and permissions of the folder, then run the same command again."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:
+    """Write JSON (indent 2, key order kept) in one piece.
+
+    Args:
+        content: Anything `json` can write.
+        path: The file to write.
+    """
+    text = json.dumps(content, indent=2)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def load_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON.
+
+    Args:
+        path: The file to read.
+
+    Raises:
+        UserError: The file is missing or is not JSON; the text names file and line.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"Expected a JSON file at {path}, found nothing there.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from error

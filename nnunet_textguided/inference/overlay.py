@@ -1,0 +1,131 @@
+"""A picture of one case: the image, the truth and the prediction side by side, every structure with its name."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import atomic_path
+from nnunet_textguided.inference.name_tags import place_tags
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PANEL_HEIGHT = 7.0  # inches
+_FONT_SIZE = 9.0  # points
+_LINE_HEIGHT = 1.25  # of the font size
+_PAPER, _INK = "#101318", "#f2f2f2"
+
+
+def draw_overlay(
+    image: np.ndarray,
+    truth: np.ndarray | None,
+    prediction: np.ndarray | None,
+    names: Mapping[int, str],
+    spacing: tuple[float, float, float],
+    out_png: str | os.PathLike[str],
+    title: str = "",
+) -> Path:
+    """Draw the slice that holds most of the structures.
+
+    Args:
+        image: (D, H, W), slices first (sagittal ones in orientation PIR).
+        truth: Label codes (D, H, W), or None for no such panel.
+        prediction: Label codes (D, H, W), or None.
+        names: Label code -> name; codes without a name are drawn without one.
+        spacing: mm along (D, H, W).
+        out_png: The file to write.
+        title: Line above the panels.
+
+    Returns:
+        The written file.
+
+    Raises:
+        UserError: The arrays are not three-dimensional or differ in shape, or the file cannot be written.
+    """
+    _check(image, truth, prediction)
+    index = choose_slice(image.shape[0], truth, prediction)
+    panels = [("image", None)]
+    panels += [(name, maps[index]) for name, maps in (("truth", truth), ("prediction", prediction)) if maps is not None]
+    figure = _new_figure(len(panels), image.shape[1:], spacing)
+    low, high = np.percentile(image[index], [0.5, 99.5])
+    aspect = spacing[1] / spacing[2]
+    for axes, (name, labels) in zip(figure.axes, panels, strict=True):
+        axes.imshow(image[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+        axes.set_title(name, color=_INK, fontsize=_FONT_SIZE + 3)
+        if labels is not None:
+            _draw_labels(axes, labels, names, aspect)
+    figure.suptitle(title or f"slice {index + 1} of {image.shape[0]}", color=_INK, fontsize=_FONT_SIZE + 3, y=0.985)
+    out_png = Path(out_png)
+    with atomic_path(out_png) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, facecolor=_PAPER)
+    return out_png
+
+
+def choose_slice(n_slices: int, *maps: np.ndarray | None) -> int:
+    """Return the slice with the most labelled voxels of the first map that has any, else the middle one.
+
+    Args:
+        n_slices: Number of slices D.
+        maps: Label codes (D, H, W), in order of preference.
+    """
+    for labels in maps:
+        if labels is not None and np.any(labels):
+            return int(np.argmax(np.count_nonzero(labels, axis=(1, 2))))
+    return n_slices // 2
+
+
+def colour(code: int) -> tuple[float, float, float]:
+    """Return a colour of a label code, RGB from 0 to 1; neighbouring codes differ clearly."""
+    hue = (0.58 + code * 0.61803398875) % 1.0  # the golden ratio never comes back to a hue already used
+    return colorsys.hsv_to_rgb(hue, 0.75 if code % 2 else 0.55, 1.0)
+
+
+def _draw_labels(axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspect: float) -> None:
+    from matplotlib import patheffects
+
+    present = [code for code in np.unique(labels).tolist() if code]
+    tint = np.zeros((*labels.shape, 4))
+    for code in present:
+        tint[labels == code] = (*colour(code), 0.5)
+    axes.imshow(tint, interpolation="nearest", aspect=aspect)
+    rows_per_point = labels.shape[0] / (_PANEL_HEIGHT * 72)
+    letter = 0.62 * _FONT_SIZE * rows_per_point * aspect
+    outline = [patheffects.withStroke(linewidth=2.2, foreground="black")]
+    for tag in place_tags(labels, names, _LINE_HEIGHT * _FONT_SIZE * rows_per_point, letter):
+        nearer = 0.3 * letter if tag.align == "right" else -0.3 * letter
+        axes.plot([tag.column + nearer, tag.anchor[1]], [tag.row, tag.anchor[0]], color=colour(tag.code), linewidth=0.7)
+        light = tuple(0.55 + 0.45 * value for value in colour(tag.code))
+        style = {"color": light, "fontsize": _FONT_SIZE, "ha": tag.align, "va": "center", "path_effects": outline}
+        axes.text(tag.column, tag.row, names[tag.code], **style)
+
+
+def _new_figure(n_panels: int, shape: tuple[int, ...], spacing: tuple[float, float, float]) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = _PANEL_HEIGHT * shape[1] * spacing[2] / (shape[0] * spacing[1])
+    head = 0.75  # inches for the titles
+    figure = Figure(figsize=(n_panels * (width + 0.1) + 0.1, _PANEL_HEIGHT + head + 0.1), facecolor=_PAPER)
+    FigureCanvasAgg(figure)
+    total_width, total_height = figure.get_size_inches()
+    for panel in range(n_panels):
+        left = (0.1 + panel * (width + 0.1)) / total_width
+        axes = figure.add_axes((left, 0.1 / total_height, width / total_width, _PANEL_HEIGHT / total_height))
+        axes.set_axis_off()
+    return figure
+
+
+def _check(image: np.ndarray, *maps: np.ndarray | None) -> None:
+    if image.ndim != 3:
+        raise UserError(f"An overlay needs a 3D image (D, H, W), got an array of shape {image.shape}.")
+    for labels in maps:
+        if labels is not None and labels.shape != image.shape:
+            raise UserError(f"Image and labels of an overlay differ in shape: {image.shape} and {labels.shape}.")

@@ -1,0 +1,276 @@
+"""Predict a folder of images with nnU-Net's predictor, whatever orientation they are in."""
+
+from __future__ import annotations
+
+import logging
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.inference.input_cases import (
+    InputError,
+    find_cases,
+    find_unreadable,
+    read_header,
+    source_orientation,
+)
+from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
+
+if TYPE_CHECKING:
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+logger = logging.getLogger(__name__)
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """nnUNetv2_predict's options, with its defaults.
+
+    Attributes:
+        step_size: Of the sliding window, as a part of the patch (0 to 1].
+        disable_tta: No mirroring.
+        verbose: nnU-Net's own talk.
+        save_probabilities: Write .npz and .pkl beside the labels, for nnUNetv2_ensemble.
+        continue_prediction: Leave out the cases that are already there.
+        npp: Preprocessing processes.
+        nps: Export processes; both 0 = no extra processes at all.
+        prev_stage_predictions: Folder of the low-resolution predictions a cascade needs.
+        num_parts: Calls the folder is shared between.
+        part_id: Which of these calls this is, from 0.
+        device: "cpu", "cuda", "mps", or None for cuda where there is one and else the CPU.
+        disable_progress_bar: No progress bar.
+        not_on_device: Collect results in main memory.
+    """
+
+    step_size: float = 0.5
+    disable_tta: bool = False
+    verbose: bool = False
+    save_probabilities: bool = False
+    continue_prediction: bool = False
+    npp: int = 3
+    nps: int = 3
+    prev_stage_predictions: str | None = None
+    num_parts: int = 1
+    part_id: int = 0
+    device: str | None = None
+    disable_progress_bar: bool = False
+    not_on_device: bool = False
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            UserError: A value is out of range.
+        """
+        if not 0 < self.step_size <= 1:
+            raise UserError(f"Expected -step_size above 0 and at most 1, got {self.step_size}.")
+        if not 0 <= self.part_id < self.num_parts:
+            raise UserError(f"Expected 0 <= -part_id < -num_parts, got part {self.part_id} of {self.num_parts}.")
+        if min(self.npp, self.nps) < 0 or (self.npp == 0) != (self.nps == 0):
+            raise UserError(f"Expected -npp and -nps at least 1, or both 0; got {self.npp} and {self.nps}.")
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What a call did.
+
+    Attributes:
+        predicted: Cases predicted.
+        skipped: Cases that were there already (continue_prediction).
+        reoriented: Predicted cases whose image was turned, with their orientation codes.
+        output_folder: Where the predictions are.
+        orientation: The model's orientation, or None where it has none.
+    """
+
+    predicted: list[str]
+    skipped: list[str]
+    reoriented: dict[str, str] = field(default_factory=dict)
+    output_folder: Path = Path()
+    orientation: str | None = None
+
+
+def predict_folder(
+    model_folder: str | Path,
+    input_folder: str | Path,
+    output_folder: str | Path,
+    folds: Sequence[Fold] | Fold | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    settings: PredictSettings | None = None,
+) -> PredictSummary:
+    """Predict every case of a folder; labels are written in each image's own geometry.
+
+    Everything that can be checked is checked before the network is loaded.
+
+    Args:
+        model_folder: Trained model.
+        input_folder: CASE_0000<file_ending>, ... in any orientation.
+        output_folder: Made if missing.
+        folds: As for `check_model_folder`.
+        checkpoint: File name of the checkpoints.
+        settings: nnUNetv2_predict's options.
+
+    Raises:
+        UserError: Model, input or output is not usable; the text names the file.
+    """
+    settings = settings or PredictSettings()
+    model = check_model_folder(model_folder, folds, checkpoint)
+    device = choose_device(settings.device)
+    ending = model.dataset_json["file_ending"]
+    cases = find_cases(input_folder, ending, model.num_channels)
+    cases = dict(list(cases.items())[settings.part_id :: settings.num_parts])
+    output = writable_folder(output_folder)
+    skipped = [c for c in cases if settings.continue_prediction and _is_done(output, c, ending, settings)]
+    todo = {case: files for case, files in cases.items() if case not in skipped}
+    codes = _check_images(model, todo)
+    turned = {case: code for case, code in codes.items() if code != model.orientation}
+    if todo:
+        predictor = load_predictor(model, **_predictor_options(settings, device))
+        _check_previous_stage(predictor, settings, todo, ending)
+        _use_orientation(predictor, model, settings)
+        _run(predictor, todo, output, settings)
+    return PredictSummary(list(todo), skipped, turned, output, model.orientation)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Return the device to compute on.
+
+    Args:
+        name: "cpu", "cuda" or "mps"; None for cuda where there is one and else the CPU.
+
+    Raises:
+        UserError: Unknown, or not there.
+    """
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind not in DEVICES:
+        raise UserError(f"Expected a device out of {', '.join(DEVICES)}, got {name!r}.")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise UserError(f"There is no {kind} device here. Use -device cpu, or leave the option out.")
+    return torch.device(name)
+
+
+def writable_folder(folder: str | Path) -> Path:
+    """Make a folder and try to write to it.
+
+    Args:
+        folder: Made if missing.
+
+    Raises:
+        UserError: It cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"Cannot write to the output folder {path}: {error.strerror or error}.") from error
+    return path
+
+
+def _is_done(output: Path, case: str, ending: str, settings: PredictSettings) -> bool:
+    endings = [ending, ".npz", ".pkl"] if settings.save_probabilities else [ending]
+    return all((output / f"{case}{end}").is_file() for end in endings)
+
+
+def _check_images(model: ModelFolder, cases: dict[str, list[Path]]) -> dict[str, str]:
+    """Return case -> orientation code where the model has an orientation; check every header either way."""
+    from nnunet_textguided.inference.oriented_io import supports_reorientation
+
+    if not supports_reorientation(model.plans):
+        if model.orientation is not None:
+            logger.warning(
+                "The model reads images with %s, which cannot be turned: they must be in %s orientation already.",
+                model.plans["image_reader_writer"],
+                model.orientation,
+            )
+        return {}
+    if model.orientation is not None:
+        return {case: source_orientation(case, files) for case, files in cases.items()}
+    # A model trained on single slices (an axis of one voxel) takes 2D files too, as nnU-Net itself does.
+    flat = 1 in [round(n) for n in model.plans.get("original_median_shape_after_transp", [])]
+    for file in (file for files in cases.values() for file in files):
+        read_header(file, (2, 3) if flat else (3,))
+    return {}
+
+
+def _check_previous_stage(
+    predictor: nnUNetPredictor, settings: PredictSettings, cases: dict[str, list[Path]], ending: str
+) -> None:
+    stage = predictor.configuration_manager.previous_stage_name
+    if stage is None:
+        return
+    if settings.prev_stage_predictions is None:
+        raise InputError(
+            f"This is the second stage of a cascade: predict with configuration {stage} first and give that output "
+            "folder with -prev_stage_predictions."
+        )
+    folder = Path(settings.prev_stage_predictions)
+    missing = [case for case in cases if not (folder / f"{case}{ending}").is_file()]
+    if missing:
+        raise InputError(f"{folder} lacks the {stage} predictions of: {', '.join(missing)}.")
+
+
+def _predictor_options(settings: PredictSettings, device: torch.device) -> dict[str, object]:
+    return {
+        "tile_step_size": settings.step_size,
+        "use_gaussian": True,
+        "use_mirroring": not settings.disable_tta,
+        "perform_everything_on_device": not settings.not_on_device,
+        "device": device,
+        "verbose": settings.verbose,
+        "verbose_preprocessing": settings.verbose,
+        "allow_tqdm": not settings.disable_progress_bar,
+    }
+
+
+def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: PredictSettings) -> None:
+    from nnunet_textguided.inference.oriented_io import OrientedPlans, supports_reorientation
+
+    if model.orientation is not None and supports_reorientation(model.plans):
+        ending = model.dataset_json["file_ending"]
+        predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
+
+
+def _run(
+    predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path, settings: PredictSettings
+) -> None:
+    images = [[str(file) for file in files] for files in cases.values()]
+    targets = [str(output / case) for case in cases]
+    common = {
+        "save_probabilities": settings.save_probabilities,
+        "overwrite": not settings.continue_prediction,
+        "folder_with_segs_from_prev_stage": settings.prev_stage_predictions,
+    }
+    try:
+        if settings.npp == 0:
+            predictor.predict_from_files_sequential(images, targets, **common)
+        else:
+            workers = {"num_processes_preprocessing": settings.npp, "num_processes_segmentation_export": settings.nps}
+            predictor.predict_from_files(images, targets, **common, **workers)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"Prediction into {output} stopped: {error.strerror or error}. Whole files there are good: mend the cause "
+            "and run the same command with --continue_prediction."
+        ) from error
+    except RuntimeError as error:
+        # Headers were fine, but a worker may have met an image that is cut short; nnU-Net only says that it died.
+        problem = find_unreadable([Path(file) for files in images for file in files])
+        if problem is None:
+            raise
+        raise InputError(
+            f"{problem}. Replace or remove it and run the same command with --continue_prediction."
+        ) from error

@@ -1,0 +1,235 @@
+"""The Python API of prediction: an array or files in, labels in the same layout out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.inference.input_cases import InputError, read_header, source_orientation
+from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
+from nnunet_textguided.inference.predict import choose_device
+from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
+
+if TYPE_CHECKING:
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Labels of one image.
+
+    Attributes:
+        labels: (Z, Y, X) codes, uint8 or uint16, in the layout of the image that was given.
+        names: Code -> structure name, background included.
+        spacing: (z, y, x) in mm, of the image that was given.
+        probabilities: (C, Z, Y, X) in the same layout, or None if not asked for.
+    """
+
+    labels: np.ndarray
+    names: dict[int, str]
+    spacing: tuple[float, float, float]
+    probabilities: np.ndarray | None = None
+
+    def mask(self, name: str) -> np.ndarray:
+        """Return where one structure is, (Z, Y, X) bool.
+
+        Args:
+            name: A structure's name.
+
+        Raises:
+            UserError: The model has no such structure.
+        """
+        codes = [code for code, structure in self.names.items() if structure == name]
+        if not codes:
+            raise UserError(f"The model has no structure {name!r}. It has: {', '.join(self.names.values())}.")
+        return np.isin(self.labels, codes)
+
+
+class TextGuidedPredictor:
+    """A trained model, ready to segment one image after another in memory.
+
+    It takes every nnU-Net model, text-guided or not. Images may be in any orientation if the model says which one it
+    was trained in; nothing but axis swaps and flips is done to them outside nnU-Net's own preprocessing.
+
+    Example:
+        >>> from nnunet_textguided import TextGuidedPredictor  # doctest: +SKIP
+        >>> predictor = TextGuidedPredictor.from_model_folder(  # doctest: +SKIP
+        ...     "nnUNet_results/Dataset501_SPIDER/TextGuidedTrainer__nnUNetPlansTextGuided__2d", folds=0
+        ... )
+        >>> image = SimpleITK.ReadImage("lumbar_t2.nii.gz")  # doctest: +SKIP
+        >>> result = predictor.predict(  # doctest: +SKIP
+        ...     SimpleITK.GetArrayFromImage(image), spacing=image.GetSpacing()[::-1], direction=image.GetDirection()
+        ... )
+        >>> result.mask("L4/L5").sum()  # doctest: +SKIP
+        >>> predictor.predict("case_0000.nii.gz").labels.shape  # doctest: +SKIP
+
+    Args:
+        model: A checked model folder.
+        predictor: nnU-Net's predictor with its network loaded.
+    """
+
+    def __init__(self, model: ModelFolder, predictor: nnUNetPredictor) -> None:
+        self.model = model
+        self.predictor = predictor
+        self.names = _label_names(model)
+
+    @classmethod
+    def from_model_folder(
+        cls,
+        folder: str | Path,
+        folds: Sequence[Fold] | Fold | None = None,
+        checkpoint: str = "checkpoint_final.pth",
+        device: str | None = None,
+        step_size: float = 0.5,
+        mirroring: bool = True,
+    ) -> TextGuidedPredictor:
+        """Load a trained model.
+
+        Args:
+            folder: TRAINER__PLANS__CONFIGURATION, with plans.json, dataset.json and fold_X.
+            folds: Folds to average, "all" for the model trained on all cases, None for every numbered fold there.
+            checkpoint: File name of the checkpoints.
+            device: "cpu", "cuda" or "mps"; None for cuda where there is one and else the CPU.
+            step_size: Of the sliding window, as a part of the patch.
+            mirroring: Average over mirrored images, along the axes the model was trained with.
+
+        Raises:
+            UserError: The folder lacks something, or the device is not there.
+        """
+        model = check_model_folder(folder, folds, checkpoint)
+        chosen = choose_device(device)
+        with _quiet():
+            predictor = load_predictor(
+                model,
+                tile_step_size=step_size,
+                use_mirroring=mirroring,
+                device=chosen,
+                perform_everything_on_device=chosen.type == "cuda",
+                allow_tqdm=False,
+            )
+        if predictor.configuration_manager.previous_stage_name is not None:
+            raise UserError(f"{folder} is the second stage of a cascade: use `nnunet_textguided predict` on files.")
+        return cls(model, predictor)
+
+    @property
+    def orientation(self) -> str | None:
+        """Code the model was trained in; None where it does not say, and images then are taken as they are."""
+        return self.model.orientation
+
+    def predict(
+        self,
+        image: np.ndarray | str | Path | Sequence[str | Path],
+        spacing: Sequence[float] | None = None,
+        direction: np.ndarray | Sequence[float] | None = None,
+        probabilities: bool = False,
+    ) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            image: Array (C, Z, Y, X) or, for one channel, (Z, Y, X), in SimpleITK's axis order; or the path of a file;
+                or one path a channel. Files bring spacing and direction with them.
+            spacing: (z, y, x) in mm, in the order of the array's axes; with an array only.
+            direction: 3 x 3 cosines as `SimpleITK.Image.GetDirection` gives them: column 0, 1, 2 is where the x, y, z
+                axis (the array's last, middle, first) runs in LPS world; with an array only. None: the array is in the
+                model's orientation already.
+            probabilities: Return them too.
+
+        Raises:
+            UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file.
+        """
+        if isinstance(image, np.ndarray):
+            array, code = self._check_array(image, spacing), None
+            if direction is not None and self.orientation is not None:
+                code = direction_code(direction)
+        elif spacing is not None or direction is not None:
+            raise InputError("Files bring their own spacing and direction: give these two with arrays only.")
+        else:
+            paths = [image] if isinstance(image, str | Path) else list(image)
+            array, spacing, code = self._read([Path(path) for path in paths])
+        return self._predict_array(array, tuple(float(mm) for mm in spacing), code or self.orientation, probabilities)
+
+    def _predict_array(
+        self, array: np.ndarray, spacing: tuple[float, ...], code: str | None, probabilities: bool
+    ) -> Segmentation:
+        target = self.orientation
+        turned, turned_spacing = array, list(spacing)
+        if target is not None:
+            turned, turned_spacing = reorient_array(array, code, target), reorient_spacing(spacing, code, target)
+        with _quiet():
+            result = self.predictor.predict_single_npy_array(
+                turned.astype(np.float32, copy=False), {"spacing": turned_spacing}, None, None, probabilities
+            )
+        outputs = result if probabilities else (result, None)
+        labels, maps = (
+            out if out is None or target is None else reorient_array(np.asarray(out), target, code) for out in outputs
+        )
+        return Segmentation(labels, dict(self.names), spacing, maps)
+
+    def _check_array(self, image: np.ndarray, spacing: Sequence[float] | None) -> np.ndarray:
+        channels = self.model.num_channels
+        array = image[None] if image.ndim == 3 and channels == 1 else image
+        if array.ndim != 4 or array.shape[0] != channels or 0 in array.shape:
+            raise InputError(
+                f"Expected an array ({channels}, Z, Y, X){' or (Z, Y, X)' if channels == 1 else ''} for a model of "
+                f"{channels} channel(s), got shape {image.shape}."
+            )
+        if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+            raise InputError(f"Expected an array of real numbers, got {array.dtype}.")
+        if spacing is None or len(spacing) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
+            raise InputError(f"Expected spacing=(z, y, x) in mm, all above 0, got {spacing}.")
+        return array
+
+    def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, ...], str | None]:
+        """Return a case's array, spacing (z, y, x) and orientation code, in the layout of its first channel."""
+        import SimpleITK as sitk
+
+        if len(files) != self.model.num_channels:
+            raise InputError(
+                f"Expected {self.model.num_channels} file(s), one a channel ({self.model.dataset_json.get('channel_names')}"
+                f"), got {len(files)}: {', '.join(map(str, files))}."
+            )
+        code = source_orientation(files[0].name, files)
+        channels = []
+        for file in files:
+            own = direction_code(read_header(file).direction)
+            try:
+                channels.append(reorient_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file))), own, code))
+            except RuntimeError as error:
+                raise InputError(f"{file} is not a readable image: {error}") from error
+        return np.stack(channels), read_header(files[0]).spacing[::-1], code
+
+
+def _label_names(model: ModelFolder) -> dict[int, str]:
+    """Code -> name. With regions a voxel's code is the region's in regions_class_order."""
+    labels = {name: value for name, value in model.dataset_json["labels"].items() if name != "ignore"}
+    order = model.dataset_json.get("regions_class_order")
+    if order is not None and any(isinstance(value, list) for value in labels.values()):
+        regions = [name for name in labels if name != "background"]
+        return {0: "background", **{int(code): name for code, name in zip(order, regions, strict=True)}}
+    return {int(value): name for name, value in labels.items()}
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Send nnU-Net's prints to the log: a library call has no business on somebody's standard output."""
+
+    class _ToLog:
+        def write(self, text: str) -> int:
+            if text.strip():
+                logger.debug("nnU-Net: %s", text.strip())
+            return len(text)
+
+        def flush(self) -> None:
+            """Nothing is held back."""
+
+    with contextlib.redirect_stdout(_ToLog()):
+        yield

@@ -1,0 +1,96 @@
+"""Is a NIfTI file whole? SimpleITK says nothing when it reads one that is cut short (the rest becomes zeros), nor when
+it writes one to a full disk, so a broken copy would quietly be predicted and a broken prediction quietly be kept.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import zlib
+from pathlib import Path
+
+from nnunet_textguided.errors import UserError
+
+NIFTI1_HEADER, NIFTI2_HEADER = 348, 540
+_CHUNK = 1 << 22
+
+
+class IncompleteFileError(UserError):
+    """A file ends before its header says it does."""
+
+
+def check_complete(path: str | os.PathLike[str]) -> None:
+    """Check that a .nii or .nii.gz file holds all its voxels; files of other endings pass unread.
+
+    A compressed file whose length field agrees with the header is not decompressed, so the check is free for whole files
+    (one in 2^32 of those cut at a random byte would pass).
+
+    Args:
+        path: The image file.
+
+    Raises:
+        IncompleteFileError: It is cut short, or is no NIfTI file.
+    """
+    path = Path(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return
+    try:
+        expected, found = _expected_bytes(path), _found_bytes(path)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise IncompleteFileError(f"{path} is not a readable image: not NIfTI, or cut short ({error}).") from error
+    if found < expected:
+        raise IncompleteFileError(
+            f"{path} is not a readable image: it is cut short, {found} of {expected} bytes are there. Was it copied in "
+            "full, and was there space on the disk?"
+        )
+
+
+def _expected_bytes(path: Path) -> int:
+    """Where the voxels start plus what they take, from the header.
+
+    Offsets: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and .../nifti2.h
+    """
+    with _open(path) as file:
+        header = file.read(NIFTI2_HEADER)
+    order = next((o for o in "<>" if struct.unpack_from(f"{o}i", header)[0] in (NIFTI1_HEADER, NIFTI2_HEADER)), None)
+    if order is None:
+        raise OSError("the header does not begin as NIfTI's does")
+    if struct.unpack_from(f"{order}i", header)[0] == NIFTI1_HEADER:
+        sizes = struct.unpack_from(f"{order}8h", header, 40)
+        bits, offset = struct.unpack_from(f"{order}h", header, 72)[0], struct.unpack_from(f"{order}f", header, 108)[0]
+    else:
+        sizes = struct.unpack_from(f"{order}8q", header, 16)
+        bits, offset = struct.unpack_from(f"{order}h", header, 14)[0], struct.unpack_from(f"{order}q", header, 168)[0]
+    voxels = 1
+    for size in sizes[1 : 1 + max(0, min(7, sizes[0]))]:
+        voxels *= max(1, size)
+    return int(offset) + voxels * bits // 8
+
+
+def _found_bytes(path: Path) -> int:
+    if not _is_gzip(path):
+        return path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(-4, os.SEEK_END)
+        length = struct.unpack("<I", file.read(4))[0]  # ISIZE, the last field of a gzip file (RFC 1952), modulo 2^32
+    if length == _expected_bytes(path) % 2**32:
+        return _expected_bytes(path)
+    found = 0
+    with gzip.open(path) as file:
+        try:
+            while chunk := file.read(_CHUNK):
+                found += len(chunk)
+        except EOFError:
+            return found  # the compressed stream itself breaks off
+    return found
+
+
+def _open(path: Path):  # noqa: ANN202 - gzip.GzipFile or a plain file, both read bytes
+    return gzip.open(path) if _is_gzip(path) else open(path, "rb")
+
+
+def _is_gzip(path: Path) -> bool:
+    """By content: SimpleITK, too, reads a file named .nii.gz that is not compressed."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"

@@ -1,0 +1,1 @@
+"""Phantoms: generated lumbar spine MRI with labels and findings, for the demo and the tests."""

@@ -1,0 +1,151 @@
+"""A seeded lumbar spine MRI: T1 and T2 volumes, 19 labelled structures and five kinds of findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.synthetic.anatomy import Anatomy, sample_anatomy
+from nnunet_textguided.synthetic.appearance import NOISE_SD, add_noise, render
+from nnunet_textguided.synthetic.findings_plan import plan_findings
+from nnunet_textguided.synthetic.lesions import Lesion, draw_lesions, place_lesion
+from nnunet_textguided.synthetic.shapes import Grid, draw_canal, draw_labels, make_grid
+
+ORIENTATION = "PIR"
+DIRECTION = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+"""SimpleITK direction of PIR: x runs backwards, y down and z to the right, in LPS world axes."""
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    """What a phantom's scan looks like.
+
+    Attributes:
+        shape: (D, H, W) voxels: sagittal slices, rows from head to foot, columns from front to back.
+        spacing: mm along (D, H, W).
+        full_field_of_view: Always show all 19 structures. Otherwise about six scans in ten lose structures at the top
+            (never below T11/T12) or a part of the sacrum.
+    """
+
+    shape: tuple[int, int, int] = (12, 288, 160)
+    spacing: tuple[float, float, float] = (4.0, 1.2, 1.2)
+    full_field_of_view: bool = False
+
+
+@dataclass(frozen=True)
+class PlacedFinding:
+    """One decision of the grid.
+
+    Attributes:
+        structure: Structure name.
+        finding: Finding name.
+        present: 1 or 0.
+        position_mm: LPS world position of the lesion's centre, None where absent.
+    """
+
+    structure: str
+    finding: str
+    present: int
+    position_mm: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """One phantom scan. Arrays are (D, H, W) in the orientation `ORIENTATION`.
+
+    Attributes:
+        t1: Signal, float32.
+        t2: Signal, float32, on the same grid.
+        labels: Codes of `structures.CODES`, uint8; normal extent of every structure (see `shapes.draw_labels`).
+        canal: The dural sac, bool.
+        spacing: mm along (D, H, W).
+        origin_mm: LPS world position (3,) of voxel (0, 0, 0).
+        findings: All 29 decisions.
+        lesions: The drawn lesions with sizes and contrasts.
+        noise_sd: Standard deviation of the noise on T1 and T2.
+        lesion_change: Signal change by the lesions on T1 and T2, (2, D, H, W), before noise.
+    """
+
+    t1: np.ndarray
+    t2: np.ndarray
+    labels: np.ndarray
+    canal: np.ndarray
+    spacing: tuple[float, float, float]
+    origin_mm: np.ndarray
+    findings: list[PlacedFinding]
+    lesions: list[Lesion]
+    noise_sd: tuple[float, float]
+    lesion_change: np.ndarray = field(repr=False)
+
+
+def generate_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
+    """Draw the phantom of a seed; the same seed and spec give the same voxels.
+
+    Args:
+        seed: Non-negative seed. Patient, findings and appearance have streams of their own, so the same seed at
+            another resolution is the same patient.
+        spec: The scan; None for the default.
+
+    Raises:
+        UserError: The field of view of the spec cannot hold a spine.
+    """
+    spec = spec or PhantomSpec()
+    _check(spec)
+    anatomy = sample_anatomy(np.random.default_rng([seed, 0]))
+    origin = _origin(anatomy, spec, np.random.default_rng([seed, 2]))
+    grid = make_grid(anatomy, spec.shape, spec.spacing, origin)
+    labels, canal = draw_labels(anatomy, grid), draw_canal(anatomy, grid)
+    findings, lesions = _place_findings(seed, anatomy, grid)
+    rng = np.random.default_rng([seed, 4])
+    signals = render(anatomy, grid, labels, canal, rng)
+    noise_sd = tuple(float(rng.uniform(*NOISE_SD)) for _ in signals)
+    changes = draw_lesions(lesions, grid, labels, spec.spacing[1])
+    change = np.stack([sd * change for sd, change in zip(noise_sd, changes, strict=True)])
+    images = [
+        add_noise(np.clip(signal + shift, 0, None), sd, rng) * np.float32(rng.uniform(400, 1400))
+        for signal, shift, sd in zip(signals, change, noise_sd, strict=True)
+    ]
+    return Phantom(
+        *images, labels, canal, spec.spacing, origin, findings, lesions, noise_sd=noise_sd, lesion_change=change
+    )
+
+
+def _check(spec: PhantomSpec) -> None:
+    height, depth = spec.shape[1] * spec.spacing[1], spec.shape[2] * spec.spacing[2]
+    if min(spec.shape) < 1 or min(spec.spacing) <= 0 or height < 320 or depth < 160:
+        raise UserError(
+            f"A phantom needs a field of view of at least 320 mm from head to foot and 160 mm from front to back; "
+            f"shape {spec.shape} at {spec.spacing} mm gives {height:.0f} x {depth:.0f} mm. Use more or larger voxels."
+        )
+
+
+def _origin(anatomy: Anatomy, spec: PhantomSpec, rng: np.random.Generator) -> np.ndarray:
+    """LPS position of the first voxel: the column in the middle, moved up or down where the view is cut."""
+    size = (np.asarray(spec.shape) - 1) * np.asarray(spec.spacing)
+    jitter = rng.uniform([-3, -8, -4], [3, 8, 4])
+    kind, lost_top, lost_bottom = rng.random(), rng.uniform(15, 85), rng.uniform(12, 32)
+    margin = 0.5 * size[1] - (anatomy.curve.frame(anatomy.parts["T9"].high, 0.0)[0][2])  # mm of view above T9
+    shift = 0.0
+    if not spec.full_field_of_view and kind < 0.45:
+        shift = margin + lost_top
+    elif not spec.full_field_of_view and kind < 0.60:
+        shift = -(margin + lost_bottom)
+    return np.array([0.5 * size[0], -0.5 * size[2], 0.5 * size[1] - shift]) + jitter
+
+
+def _place_findings(seed: int, anatomy: Anatomy, grid: Grid) -> tuple[list[PlacedFinding], list[Lesion]]:
+    rng = np.random.default_rng([seed, 3])
+    slices = grid.left.ravel()
+    placed, lesions = [], []
+    for structure, finding, present in plan_findings(seed):
+        midline = anatomy.curve.frame(anatomy.parts[structure].middle, 0.0)[0][0]
+        nearest = float(slices[np.argmin(np.abs(slices - midline))])
+        lesion = place_lesion(structure, finding, anatomy, nearest, rng)  # drawn even if absent: streams stay aligned
+        position = None
+        if present:
+            lesions.append(lesion)
+            position = tuple(float(value) for value in lesion.centre)
+        placed.append(PlacedFinding(structure, finding, present, position))
+    return placed, lesions

@@ -1,0 +1,16 @@
+"""The hooks of nnU-Net that change, nothing more."""
+
+from nnunet_textguided.trainers.matched import nnUNetTrainerMatched, nnUNetTrainerMatched_short
+from nnunet_textguided.trainers.short import nnUNetTrainer_short
+from nnunet_textguided.trainers.text_guided import TextGuidedTrainer, TextGuidedTrainer_short
+from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnlyTrainer_short
+
+__all__ = [
+    "TextGuidedTrainer",
+    "TextGuidedTrainer_short",
+    "VisualOnlyTrainer",
+    "VisualOnlyTrainer_short",
+    "nnUNetTrainerMatched",
+    "nnUNetTrainerMatched_short",
+    "nnUNetTrainer_short",
+]

@@ -1,0 +1,17 @@
+"""nnU-Net's planned network with our optimiser and flip rule: tells the network from the recipe."""
+
+from __future__ import annotations
+
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
+from nnunet_textguided.trainers.optimisation import AdamWWithWarmup
+from nnunet_textguided.trainers.short import ShortSchedule
+
+
+class nnUNetTrainerMatched(OrderPreservingAugmentation, AdamWWithWarmup, nnUNetTrainer):
+    """The network nnU-Net planned, trained the way the text-guided network is."""
+
+
+class nnUNetTrainerMatched_short(ShortSchedule, nnUNetTrainerMatched):
+    """300 iterations of `nnUNetTrainerMatched`."""

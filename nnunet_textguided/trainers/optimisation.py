@@ -1,0 +1,71 @@
+"""The optimiser that networks with attention and pretrained encoders are trained with, for any trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnunet_textguided.trainers.schedule import WarmupPolyLR
+
+LEARNING_RATE = 3e-4
+WEIGHT_DECAY = 5e-2
+BETAS = (0.9, 0.98)
+"""nnU-Net's own transformer (Primus) uses the same betas and rate."""
+MAX_GRADIENT_NORM = 1.0
+"""nnU-Net clips at 12, which is made for SGD."""
+PRETRAINED_RATE = 0.1
+"""Factor on the rate of pretrained weights (Mask2Former and DenseCLIP use the same)."""
+
+
+def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict[str, Any]]:
+    """Sort parameters by rate and weight decay; the group of the decoder's weights comes first.
+
+    Norms, biases, GRN and queries are not decayed. Layers that a pretrained encoder did not have before (the mixers
+    along the slice axis) learn at the full rate.
+
+    Args:
+        network: Its encoder, if it has pretrained weights, sits at `encoder`.
+        encoder_rate: Factor on the rate of `encoder`.
+
+    Returns:
+        Groups with `params`, `base_lr`, `lr` and `weight_decay`; empty ones are left out.
+    """
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for slow in (False, True):
+        for decayed in (True, False):
+            rate = LEARNING_RATE * (encoder_rate if slow else 1.0)
+            decay = WEIGHT_DECAY if decayed else 0.0
+            groups[slow, decayed] = {"params": [], "base_lr": rate, "lr": rate, "weight_decay": decay}
+    for name, parameter in network.named_parameters():
+        name = name.removeprefix("_orig_mod.")  # noqa: PLW2901 (torch.compile's prefix)
+        slow = encoder_rate != 1.0 and name.startswith("encoder.") and "mixer" not in name
+        decayed = parameter.ndim > 1 and not name.startswith("queries.")
+        groups[slow, decayed]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    """Step hook: bound the norm of all gradients by `MAX_GRADIENT_NORM`."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+
+
+class AdamWWithWarmup:
+    """Mixin for nnU-Net trainers: AdamW, warm-up of 5 %, polynomial decay, gradient norm of at most 1."""
+
+    encoder_rate: float = 1.0
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, WarmupPolyLR]:
+        """Build optimiser and schedule; nnU-Net calls this in `initialize`."""
+        self.initial_lr, self.weight_decay = LEARNING_RATE, WEIGHT_DECAY  # what nnU-Net writes into its logs
+        optimizer = torch.optim.AdamW(parameter_groups(self.network, self.encoder_rate), betas=BETAS)
+        optimizer.register_step_pre_hook(clip_gradients)
+        total = self.num_epochs * self.num_iterations_per_epoch
+        return optimizer, WarmupPolyLR(optimizer, total, self.num_iterations_per_epoch)
+
+    def train_step(self, batch: dict) -> dict:
+        """nnU-Net's step at the rate of this iteration."""
+        self.lr_scheduler.step_iteration()
+        return super().train_step(batch)

@@ -1,0 +1,20 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with the real MRI the tests may read, found beside the project or through TEXTGUIDED_REAL_DATA."""
+    candidates = [os.environ.get("TEXTGUIDED_REAL_DATA"), ROOT.parent / "shared" / "data"]
+    for candidate in candidates:
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    pytest.skip("no real data: set TEXTGUIDED_REAL_DATA to the folder that holds spider_mini, hippocampus, ...")

@@ -1,0 +1,104 @@
+"""A tiny data set, planned and preprocessed by nnU-Net itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+DATASET = "Dataset900_Tiny"
+LABELS = {"background": 0, "S": 1, "L5": 2, "L5/S": 3}
+
+
+def write_case(raw: Path, name: str, rng: np.random.Generator) -> None:
+    """Three boxes stacked along the second axis, brighter from one to the next; sides left and right vary."""
+    labels = np.zeros((6, 40, 36), np.uint8)
+    column = int(rng.integers(6, 18))
+    for label, row in ((2, 4), (3, 16), (1, 26)):
+        labels[1:5, row : row + 9, column : column + 12] = label
+    image = labels * 40.0 + rng.normal(0, 8, labels.shape)
+    for array, path in (
+        (image.astype(np.float32), raw / "imagesTr" / f"{name}_0000.nii.gz"),
+        (labels, raw / "labelsTr" / f"{name}.nii.gz"),
+    ):
+        volume = sitk.GetImageFromArray(array)
+        volume.SetSpacing((1.0, 1.0, 4.0))
+        sitk.WriteImage(volume, str(path))
+
+
+@pytest.fixture(scope="session")
+def nnunet_folders(tmp_path_factory: pytest.TempPathFactory):
+    """nnU-Net's three folders, set for the whole session."""
+    base = tmp_path_factory.mktemp("nnunet")
+    patch = pytest.MonkeyPatch()
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (base / name).mkdir()
+        patch.setenv(name, str(base / name))
+    patch.setenv("nnUNet_n_proc_DA", "1")
+    patch.setenv("nnUNet_def_n_proc", "1")
+    patch.setenv("nnUNet_compile", "f")
+    yield base
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(nnunet_folders: Path) -> Path:
+    """`nnUNet_preprocessed/Dataset900_Tiny`: 12 cases, 2d and 3d_fullres, patches of 32."""
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
+
+    raw = nnunet_folders / "nnUNet_raw" / DATASET
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        write_case(raw, f"case_{number:02d}", rng)
+    dataset_json = {"channel_names": {"0": "T2"}, "labels": LABELS, "numTraining": 12, "file_ending": ".nii.gz"}
+    (raw / "dataset.json").write_text(json.dumps(dataset_json))
+    extract_fingerprints([900], num_processes=1)
+    plan_experiments([900], gpu_memory_target_in_gb=0.5)
+    preprocess([900], configurations=("2d", "3d_fullres"), num_processes=(1, 1))
+    folder = nnunet_folders / "nnUNet_preprocessed" / DATASET
+    path = folder / "nnUNetPlans.json"
+    plans = json.loads(path.read_text())
+    plans["configurations"]["2d"].update(patch_size=[32, 32], batch_size=2)
+    plans["configurations"]["3d_fullres"].update(patch_size=[6, 32, 32], batch_size=2)
+    for configuration in ("2d", "3d_fullres"):
+        kwargs = plans["configurations"][configuration]["architecture"]["arch_kwargs"]
+        kwargs["features_per_stage"] = [4 for _ in kwargs["features_per_stage"]]
+    path.write_text(json.dumps(plans))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def text_guided_plans(tiny_dataset: Path) -> str:
+    """Identifier of plans with a small encoder from scratch and random text vectors."""
+    from nnunet_textguided.trainers.plan import write_text_guided_plans
+
+    options = {"encoder": "convnextv2_atto", "encoder_weights": "none", "text_model": "random", "text_weights": None}
+    return write_text_guided_plans(tiny_dataset, options=options).stem
+
+
+@pytest.fixture
+def make_trainer(tiny_dataset: Path, text_guided_plans: str, monkeypatch: pytest.MonkeyPatch):
+    """Build a trainer by class the way nnUNetv2_train does: fresh plans every time."""
+    import torch
+
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")  # batches come from this process, so seeds hold
+
+    def make(trainer_class, plans: str = text_guided_plans, configuration: str = "2d", fold: int = 0, **block):
+        content = json.loads((tiny_dataset / f"{plans}.json").read_text())
+        if block:
+            content["text_guidance"].update(block)
+        content["continue_training"] = False
+        dataset_json = json.loads((tiny_dataset / "dataset.json").read_text())
+        trainer = trainer_class(
+            copy.deepcopy(content), configuration, fold, dataset_json, device=torch.device("cpu")
+        )
+        trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 2, 2, 1
+        return trainer
+
+    return make

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.trainers import nnUNetTrainer_short, nnUNetTrainerMatched
+from nnunet_textguided.trainers.mirroring import axes_of_patch, check_mirror_mode, fixed_axes
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"mode": "all", "order_fixed_axes": [1]}, ()),
+        ({"mode": "none", "order_fixed_axes": None}, (0, 1, 2)),
+        ({"mode": "auto", "order_fixed_axes": [1, 2]}, (1, 2)),
+        ({"mode": [0, 2], "order_fixed_axes": None}, (1,)),
+    ],
+)
+def test_fixed_axes_of_every_mode(setting: dict, expected: tuple[int, ...]):
+    assert fixed_axes(setting) == expected
+
+
+def test_2d_axes_follow_from_3d_by_dropping_the_slice_axis():
+    assert axes_of_patch((0, 2), 3) == (0, 2)
+    assert axes_of_patch((0, 2), 2) == (1,)
+
+
+@pytest.mark.parametrize("mode", ["both", [], [3], 1, [0, "x"]])
+def test_other_modes_are_refused(mode):
+    with pytest.raises(UserError, match="Mirror axes are"):
+        check_mirror_mode(mode)
+
+
+def augmentation(trainer) -> tuple:
+    return trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+
+
+def test_stacked_structures_are_neither_mirrored_nor_turned_far_in_2d(make_trainer):
+    trainer = make_trainer(nnUNetTrainer_short)
+    rotation, dummy_2d, patch, axes = augmentation(trainer)
+    assert trainer.mirror_setting()["order_fixed_axes"] == [1]
+    assert axes == trainer.inference_allowed_mirroring_axes == (1,)
+    assert max(rotation) == pytest.approx(np.deg2rad(30)) == -min(rotation)
+    assert not dummy_2d
+    assert max(patch) < 32 * 1.7  # a patch that may turn by 180 degrees is enlarged by sqrt(2) / 0.85
+
+
+def test_stacked_structures_in_3d_keep_left_right_mirroring(make_trainer):
+    trainer = make_trainer(nnUNetTrainerMatched, configuration="3d_fullres")
+    rotation, dummy_2d, patch, axes = augmentation(trainer)
+    assert dummy_2d, "the slices of the tiny data set are thick"
+    assert axes == (0, 2)
+    assert max(rotation) == pytest.approx(np.deg2rad(30))
+    assert patch[0] == 6
+
+
+def test_all_is_what_nnunet_does_by_itself(make_trainer):
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    stock = augmentation(make_trainer(nnUNetTrainer))
+    ours = augmentation(make_trainer(nnUNetTrainerMatched, mirror_axes={"mode": "all", "order_fixed_axes": None}))
+    assert ours[0] == stock[0]
+    assert ours[3] == stock[3] == (0, 1)
+    np.testing.assert_array_equal(ours[2], stock[2])
+
+
+def test_no_axis_left_means_no_mirroring_at_prediction(make_trainer):
+    trainer = make_trainer(nnUNetTrainerMatched, mirror_axes={"mode": "none", "order_fixed_axes": None})
+    assert augmentation(trainer)[3] == ()
+    assert trainer.inference_allowed_mirroring_axes is None
+
+
+def test_rule_is_worked_out_on_untouched_plans_and_saved_in_them(make_trainer):
+    trainer = make_trainer(nnUNetTrainer_short, plans="nnUNetPlans")
+    augmentation(trainer)
+    assert trainer.plans_manager.plans["text_guidance"]["mirror_axes"]["order_fixed_axes"] == [1]
