@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from nnunet_textguided.synthetic.anatomy import CANAL_DEPTH, CANAL_GAP, CANAL_HALF_WIDTH, Anatomy, Part
 from nnunet_textguided.synthetic.structures import BOTTOM_UP, CODES
@@ -70,8 +71,15 @@ def draw_labels(anatomy: Anatomy, grid: Grid) -> np.ndarray:
         rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
         box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         crop = labels[:, box[0], box[1]]
-        crop[_inside(part, grid.s[box], grid.u[box], grid.lateral[:, box[0], box[1]]) & (crop == 0)] = CODES[name]
+        inside = _inside(part, grid.s[box], grid.u[box], grid.lateral[:, box[0], box[1]]) & (crop == 0)
+        crop[_largest_piece(inside)] = CODES[name]
     return labels
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
+    """Drop voxels of a sharp corner that touch the structure by an edge only."""
+    pieces, count = ndimage.label(mask)
+    return mask if count < 2 else pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
 
 
 def _inside(part: Part, s: np.ndarray, u: np.ndarray, lateral: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from nnunet_textguided.synthetic.phantom import DIRECTION, Phantom, PhantomSpec,
 from nnunet_textguided.synthetic.structures import BOTTOM_UP, CODES
 
 FULL = PhantomSpec(full_field_of_view=True)
+TINY = PhantomSpec(shape=(3, 128, 64), spacing=(4.0, 2.7, 2.7))
 SMALL = PhantomSpec(shape=(7, 160, 96), spacing=(4.0, 2.15, 2.15))
 
 
@@ -78,13 +79,13 @@ def test_spine_is_lordotic(whole_spine: Phantom):
 def test_field_of_view_varies_but_keeps_every_graded_structure():
     top_lost = bottom_lost = 0
     graded = [CODES[name] for name in ("L5/S", "L5", "L1", "T12/L1")]
-    for seed in range(24):
-        phantom = generate_phantom(seed, SMALL)
+    for seed in range(16):
+        phantom = generate_phantom(seed, TINY)
         present = set(np.unique(phantom.labels))
         assert present >= set(graded)
         top_lost += CODES["T9"] not in present
         bottom_lost += bool((phantom.labels[:, -1] == CODES["S"]).any())
-    assert top_lost >= 4
+    assert top_lost >= 3
     assert bottom_lost >= 1
 
 
@@ -106,8 +107,8 @@ def test_canal_lies_behind_the_vertebrae_and_overlaps_none(whole_spine: Phantom)
 def test_sensitivity_falls_off_towards_the_front():
     falls = 0
     for seed in range(4):
-        phantom = generate_phantom(seed, FULL)
-        front, back = phantom.t2[:, 100:200, 5:25].mean(), phantom.t2[:, 100:200, 35:45].mean()
+        phantom = generate_phantom(seed, SMALL)
+        front, back = phantom.t1[:, 40:120, :6].mean(), phantom.t1[:, 40:120, 10:16].mean()
         falls += front < back
     assert falls == 4
 
