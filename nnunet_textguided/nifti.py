@@ -1,5 +1,7 @@
-"""Is a NIfTI file whole? SimpleITK says nothing when it reads one that is cut short (the rest becomes zeros), nor when
-it writes one to a full disk, so a broken copy would quietly be predicted and a broken prediction quietly be kept.
+"""Tells whether a NIfTI file is whole.
+
+SimpleITK says nothing when it reads one that is cut short (the rest becomes zeros), nor when it writes one to a full
+disk, so a broken copy would quietly be predicted and a broken prediction quietly be kept.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 from nnunet_textguided.errors import UserError
 
 NIFTI1_HEADER, NIFTI2_HEADER = 348, 540
-_CHUNK = 1 << 22
+_CHUNK = 1 << 16
 
 
 class IncompleteFileError(UserError):
@@ -23,8 +25,8 @@ class IncompleteFileError(UserError):
 def check_complete(path: str | os.PathLike[str]) -> None:
     """Check that a .nii or .nii.gz file holds all its voxels; files of other endings pass unread.
 
-    A compressed file whose length field agrees with the header is not decompressed, so the check is free for whole files
-    (one in 2^32 of those cut at a random byte would pass).
+    A compressed file whose length field agrees with the header is not decompressed, so the check is free for whole
+    files (one in 2^32 of those cut at a random byte would pass).
 
     Args:
         path: The image file.
@@ -36,10 +38,11 @@ def check_complete(path: str | os.PathLike[str]) -> None:
     if not path.name.endswith((".nii", ".nii.gz")):
         return
     try:
-        expected, found = _expected_bytes(path), _found_bytes(path)
+        expected = _expected_bytes(path)
+        found, ended = _found_bytes(path, expected)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise IncompleteFileError(f"{path} is not a readable image: not NIfTI, or cut short ({error}).") from error
-    if found < expected:
+    if found < expected or not ended:
         raise IncompleteFileError(
             f"{path} is not a readable image: it is cut short, {found} of {expected} bytes are there. Was it copied in "
             "full, and was there space on the disk?"
@@ -68,25 +71,26 @@ def _expected_bytes(path: Path) -> int:
     return int(offset) + voxels * bits // 8
 
 
-def _found_bytes(path: Path) -> int:
+def _found_bytes(path: Path, expected: int) -> tuple[int, bool]:
+    """Bytes there are, uncompressed, and whether the file ends as its format wants."""
     if not _is_gzip(path):
-        return path.stat().st_size
+        return path.stat().st_size, True
     with open(path, "rb") as file:
         file.seek(-4, os.SEEK_END)
         length = struct.unpack("<I", file.read(4))[0]  # ISIZE, the last field of a gzip file (RFC 1952), modulo 2^32
-    if length == _expected_bytes(path) % 2**32:
-        return _expected_bytes(path)
+    if length == expected % 2**32:
+        return expected, True
     found = 0
     with gzip.open(path) as file:
         try:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read1(_CHUNK):
                 found += len(chunk)
         except EOFError:
-            return found  # the compressed stream itself breaks off
-    return found
+            return found, False  # the compressed stream breaks off, be it only in its checksum
+    return found, True
 
 
-def _open(path: Path):  # noqa: ANN202 - gzip.GzipFile or a plain file, both read bytes
+def _open(path: Path):
     return gzip.open(path) if _is_gzip(path) else open(path, "rb")
 
 

@@ -81,7 +81,12 @@ def run(args: argparse.Namespace, launch: Launch | None = None) -> int:
     print("What follows are commands you can type yourself, after these lines:")
     for name, value in environment.items():
         print(f"  export {name}={shlex.quote(value)}")
-    StageRunner(out, environment, launch).run(build_stages(out, size, args.device, args.seed, data, sequences))
+    stages = build_stages(out, size, args.device, args.seed, data, sequences)
+    try:
+        StageRunner(out, environment, launch).run(stages)
+    except KeyboardInterrupt:
+        print("\nThe same command continues from here: finished stages are kept.", flush=True)
+        raise
     _say_where(out, time.monotonic() - start)
     return 0
 
@@ -150,7 +155,7 @@ def build_stages(
             "preprocess",
             "plan and preprocess (nnU-Net's own command)",
             (*preprocess, "-npfp", "2", "-np", "2"),
-            r"patch_size|batch_size",
+            r"^Experiment|^Preprocessing",
         ),
         Stage(
             "plan",
@@ -158,7 +163,12 @@ def build_stages(
             (*plan, "--text-model", "random", "--seed", str(seed), "--overwrite"),
             r"wrote|structures:",
         ),
-        Stage("embed", "turn the class names into the text bank", ("nnunet_textguided", "embed", "-d", number), r"text model"),
+        Stage(
+            "embed",
+            "turn the class names into the text bank",
+            ("nnunet_textguided", "embed", "-d", number),
+            r"text model",
+        ),
         _train(out, device),
         *_after_training(out, device, len(sequences) - 1),
     ]
@@ -182,7 +192,7 @@ def _train(out: Path, device: str) -> Stage:
 
     command = ("nnUNetv2_train", str(DATASET_ID), CONFIGURATION, str(FOLD), "-tr", TRAINER, "-p", PLANS)
     title = "train 12 epochs of 25 iterations (nnU-Net's own command)"
-    return Stage("train", title, (*command, "-device", device), r"Epoch \d+ *$|Epoch time|Mean Validation", resume)
+    return Stage("train", title, (*command, "-device", device), r": Epoch \d+ *$", resume)
 
 
 def _after_training(out: Path, device: str, channel: int) -> list[Stage]:

@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     if args.m is not None and (args.d is not None or args.c is not None):
         raise UserError("-m names the model folder itself: leave out -d and -c.")
     from nnunet_textguided.inference.model_folder import find_model_folder
-    from nnunet_textguided.inference.predict import PredictSettings, choose_device, predict_folder
+    from nnunet_textguided.inference.predict import predict_folder
+    from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
     device = choose_device(args.device).type
     _set_threads(device)

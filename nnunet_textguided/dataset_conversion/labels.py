@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nnunet_textguided.dataset_conversion.problems import CaseError
-from nnunet_textguided.text.glossary import SPINE_STRUCTURES
+from nnunet_textguided.spine import SPINE_STRUCTURES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -108,7 +108,7 @@ def write_evaluation(result: Evaluation, folder: str | Path, truth: str | Path, 
         "structures": result.structures.to_dict("records"),
         "cases": result.cases.to_dict("records"),
         "counts": {
-            "cases_scored": int(len(result.cases)),
+            "cases_scored": len(result.cases),
             "missing_predictions": result.files.without_prediction,
             "predictions_without_truth": result.files.without_truth,
             "failed": result.failed,

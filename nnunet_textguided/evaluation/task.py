@@ -1,4 +1,4 @@
-"""What is to be scored: the structures of a data set, which of them count for the headline, what a source leaves out."""
+"""What is to be scored: a data set's structures, which of them count for the headline, what a source leaves out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from typing import Any
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
-
-# The 19 structures of the headline wherever a data set has them all (codes 1 to 19 of every converted spine data set).
-SPINE_STRUCTURES = (
-    *("S", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9"),
-    *("L5/S", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11", "T9/T10"),
-)
+from nnunet_textguided.spine import SPINE_STRUCTURES
 
 
 class EvaluationError(UserError):
@@ -81,7 +76,8 @@ class EvaluationTask:
 def find_dataset_json(truth: Path, prediction: Path, given: str | Path | None = None) -> Path:
     """Return the dataset.json that says what the codes mean.
 
-    Looked for beside the predictions, in the model folder they are in (fold_X/validation), and beside or above the truth.
+    Looked for beside the predictions, in the model folder they are in (fold_X/validation), and beside or above the
+    truth.
 
     Args:
         truth: Folder of label files.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.nifti import check_complete
 from nnunet_textguided.inference.reorient import direction_code, reorient_spacing
+from nnunet_textguided.nifti import check_complete
 
 logger = logging.getLogger(__name__)
 

@@ -101,8 +101,8 @@ def check_model_folder(
     for name in ("plans.json", "dataset.json"):
         if not (path / name).is_file():
             raise ModelFolderError(
-                f"{path} is not a model folder: it has no {name}. There is: {names_in(path)}. Expected the folder named "
-                "TRAINER__PLANS__CONFIGURATION under nnUNet_results/DatasetXXX_Name."
+                f"{path} is not a model folder: it has no {name}. There is: {names_in(path)}. Expected the folder "
+                "named TRAINER__PLANS__CONFIGURATION under nnUNet_results/DatasetXXX_Name."
             )
     plans, dataset_json = load_json(path / "plans.json"), load_json(path / "dataset.json")
     for name, content, keys in (

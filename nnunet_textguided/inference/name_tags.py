@@ -55,21 +55,45 @@ def spread(positions: np.ndarray, gap: float, low: float, high: float) -> np.nda
     return np.clip(flat, low, high - steps[-1]) + steps
 
 
+def choose_sides(*maps: np.ndarray) -> dict[int, str]:
+    """Give structures the left or the right side by turns, from top to bottom; the same for all panels.
+
+    Args:
+        maps: Label codes of the slice (H, W); the first in which a structure occurs decides.
+
+    Returns:
+        Label code -> alignment of its name, "right" for a name on the left of its structure.
+    """
+    sides: dict[int, str] = {}
+    for labels in maps:
+        anchors = {code: _anchor(labels == code) for code in np.unique(labels).tolist() if code and code not in sides}
+        ordered = sorted(anchors, key=lambda code: anchors[code])
+        sides |= {code: ("right", "left")[turn % 2] for turn, code in enumerate(ordered)}
+    return sides
+
+
 def place_tags(
-    labels: np.ndarray, names: Mapping[int, str], text_height: float, letter_width: float
+    labels: np.ndarray,
+    names: Mapping[int, str],
+    text_height: float,
+    letter_width: float,
+    sides: Mapping[int, str] | None = None,
 ) -> list[NameTag]:
-    """Place the names beside their structures, by turns on the left and the right, without overlap.
+    """Place the names beside their structures without overlap; background and codes without a side get none.
 
     Args:
         labels: Label codes of the slice (H, W).
         names: Label code -> name.
         text_height: Height of a line of text in rows.
         letter_width: Width of a letter in columns.
+        sides: Of `choose_sides`; worked out from these labels when None.
     """
+    sides = choose_sides(labels) if sides is None else sides
     centroids = {code: _anchor(labels == code) for code in sorted(set(np.unique(labels).tolist()) & set(names))}
     ordered = sorted(centroids, key=lambda code: centroids[code])
     tags = []
-    for side, codes in (("right", ordered[0::2]), ("left", ordered[1::2])):
+    for side in ("right", "left"):
+        codes = [code for code in ordered if sides.get(code) == side]
         wanted = np.array([centroids[code][0] for code in codes])
         placed = spread(wanted, text_height, 0.5 * text_height, labels.shape[0] - 0.5 * text_height)
         for code, row in zip(codes, placed, strict=True):

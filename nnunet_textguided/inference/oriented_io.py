@@ -18,8 +18,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
-from nnunet_textguided.nifti import check_complete
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
+from nnunet_textguided.nifti import IncompleteFileError, check_complete
 
 # Both give arrays (z, y, x) of the file's own grid; nnU-Net's others reorient by themselves or know no direction.
 SUPPORTED_READERS = ("SimpleITKIO", "NibabelIO")
@@ -86,11 +86,12 @@ class OrientedIO(SimpleITKIO):
         with atomic_path(output_fname) as temporary:
             try:
                 super().write_seg(reorient_array(seg, self.orientation, source), str(temporary), properties)
-            except RuntimeError as error:
+                check_complete(temporary)
+            except (RuntimeError, IncompleteFileError) as error:
                 raise UserError(
-                    f"Could not write {output_fname}: {error}. Check free space and permissions of the folder."
+                    f"Could not write {output_fname} in full: {error} Check free space and permissions of the folder, "
+                    "then run the same command with --continue_prediction."
                 ) from error
-            check_complete(temporary)
 
     def _restore_probabilities(self, output_fname: str, source: str) -> None:
         """Turn the .npz and .pkl nnU-Net has just written beside the labels: nnUNetv2_ensemble reads these two."""

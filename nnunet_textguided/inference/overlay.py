@@ -12,7 +12,7 @@ import numpy as np
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
-from nnunet_textguided.inference.name_tags import place_tags
+from nnunet_textguided.inference.name_tags import choose_sides, place_tags
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,13 +55,14 @@ def draw_overlay(
     panels = [("image", None)]
     panels += [(name, maps[index]) for name, maps in (("truth", truth), ("prediction", prediction)) if maps is not None]
     figure = _new_figure(len(panels), image.shape[1:], spacing)
+    sides = choose_sides(*(labels for _, labels in panels if labels is not None))
     low, high = np.percentile(image[index], [0.5, 99.5])
     aspect = spacing[1] / spacing[2]
     for axes, (name, labels) in zip(figure.axes, panels, strict=True):
         axes.imshow(image[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
         axes.set_title(name, color=_INK, fontsize=_FONT_SIZE + 3)
         if labels is not None:
-            _draw_labels(axes, labels, names, aspect)
+            _draw_labels(axes, labels, names, aspect, sides)
     figure.suptitle(title or f"slice {index + 1} of {image.shape[0]}", color=_INK, fontsize=_FONT_SIZE + 3, y=0.985)
     out_png = Path(out_png)
     with atomic_path(out_png) as temporary:
@@ -88,7 +89,9 @@ def colour(code: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(hue, 0.75 if code % 2 else 0.55, 1.0)
 
 
-def _draw_labels(axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspect: float) -> None:
+def _draw_labels(
+    axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspect: float, sides: Mapping[int, str]
+) -> None:
     from matplotlib import patheffects
 
     present = [code for code in np.unique(labels).tolist() if code]
@@ -99,7 +102,7 @@ def _draw_labels(axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspec
     rows_per_point = labels.shape[0] / (_PANEL_HEIGHT * 72)
     letter = 0.62 * _FONT_SIZE * rows_per_point * aspect
     outline = [patheffects.withStroke(linewidth=2.2, foreground="black")]
-    for tag in place_tags(labels, names, _LINE_HEIGHT * _FONT_SIZE * rows_per_point, letter):
+    for tag in place_tags(labels, names, _LINE_HEIGHT * _FONT_SIZE * rows_per_point, letter, sides):
         nearer = 0.3 * letter if tag.align == "right" else -0.3 * letter
         axes.plot([tag.column + nearer, tag.anchor[1]], [tag.row, tag.anchor[0]], color=colour(tag.code), linewidth=0.7)
         light = tuple(0.55 + 0.45 * value for value in colour(tag.code))

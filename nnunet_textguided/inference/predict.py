@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,62 +18,13 @@ from nnunet_textguided.inference.input_cases import (
     source_orientation,
 )
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
+from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
 if TYPE_CHECKING:
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 logger = logging.getLogger(__name__)
-
-DEVICES = ("cpu", "cuda", "mps")
-
-
-@dataclass(frozen=True)
-class PredictSettings:
-    """nnUNetv2_predict's options, with its defaults.
-
-    Attributes:
-        step_size: Of the sliding window, as a part of the patch (0 to 1].
-        disable_tta: No mirroring.
-        verbose: nnU-Net's own talk.
-        save_probabilities: Write .npz and .pkl beside the labels, for nnUNetv2_ensemble.
-        continue_prediction: Leave out the cases that are already there.
-        npp: Preprocessing processes.
-        nps: Export processes; both 0 = no extra processes at all.
-        prev_stage_predictions: Folder of the low-resolution predictions a cascade needs.
-        num_parts: Calls the folder is shared between.
-        part_id: Which of these calls this is, from 0.
-        device: "cpu", "cuda", "mps", or None for cuda where there is one and else the CPU.
-        disable_progress_bar: No progress bar.
-        not_on_device: Collect results in main memory.
-    """
-
-    step_size: float = 0.5
-    disable_tta: bool = False
-    verbose: bool = False
-    save_probabilities: bool = False
-    continue_prediction: bool = False
-    npp: int = 3
-    nps: int = 3
-    prev_stage_predictions: str | None = None
-    num_parts: int = 1
-    part_id: int = 0
-    device: str | None = None
-    disable_progress_bar: bool = False
-    not_on_device: bool = False
-
-    def __post_init__(self) -> None:
-        """Check ranges.
-
-        Raises:
-            UserError: A value is out of range.
-        """
-        if not 0 < self.step_size <= 1:
-            raise UserError(f"Expected -step_size above 0 and at most 1, got {self.step_size}.")
-        if not 0 <= self.part_id < self.num_parts:
-            raise UserError(f"Expected 0 <= -part_id < -num_parts, got part {self.part_id} of {self.num_parts}.")
-        if min(self.npp, self.nps) < 0 or (self.npp == 0) != (self.nps == 0):
-            raise UserError(f"Expected -npp and -nps at least 1, or both 0; got {self.npp} and {self.nps}.")
 
 
 @dataclass(frozen=True)
@@ -136,28 +86,6 @@ def predict_folder(
         _use_orientation(predictor, model, settings)
         _run(predictor, todo, output, settings)
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)
-
-
-def choose_device(name: str | None = None) -> torch.device:
-    """Return the device to compute on.
-
-    Args:
-        name: "cpu", "cuda" or "mps"; None for cuda where there is one and else the CPU.
-
-    Raises:
-        UserError: Unknown, or not there.
-    """
-    import torch
-
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.split(":")[0]
-    if kind not in DEVICES:
-        raise UserError(f"Expected a device out of {', '.join(DEVICES)}, got {name!r}.")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[kind]:
-        raise UserError(f"There is no {kind} device here. Use -device cpu, or leave the option out.")
-    return torch.device(name)
 
 
 def writable_folder(folder: str | Path) -> Path:
@@ -243,9 +171,7 @@ def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: P
         predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
 
 
-def _run(
-    predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path, settings: PredictSettings
-) -> None:
+def _run(predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path, settings: PredictSettings) -> None:
     images = [[str(file) for file in files] for files in cases.values()]
     targets = [str(output / case) for case in cases]
     common = {

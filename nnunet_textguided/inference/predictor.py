@@ -14,7 +14,7 @@ import numpy as np
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.inference.input_cases import InputError, read_header, source_orientation
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
-from nnunet_textguided.inference.predict import choose_device
+from nnunet_textguided.inference.predict_settings import choose_device
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
 
 if TYPE_CHECKING:
@@ -194,8 +194,8 @@ class TextGuidedPredictor:
 
         if len(files) != self.model.num_channels:
             raise InputError(
-                f"Expected {self.model.num_channels} file(s), one a channel ({self.model.dataset_json.get('channel_names')}"
-                f"), got {len(files)}: {', '.join(map(str, files))}."
+                f"Expected {self.model.num_channels} file(s), one a channel, got {len(files)}: "
+                f"{', '.join(map(str, files))}."
             )
         code = source_orientation(files[0].name, files)
         channels = []

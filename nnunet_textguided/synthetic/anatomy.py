@@ -117,6 +117,12 @@ class Anatomy:
         depths = [0.4 * parts[0].half_depth, *(part.half_depth for part in parts[1:]), parts[-1].half_depth]
         return np.interp(s, ways, depths)
 
+    def vertical_extent(self, name: str) -> tuple[float, float]:
+        """Return the superior coordinates in mm of a structure's lowest and highest corner."""
+        part = self.parts[name]
+        corners = [self.curve.frame(s, side * part.half_depth)[0][2] for s in (part.low, part.high) for side in (-1, 1)]
+        return float(min(corners)), float(max(corners))
+
 
 def sample_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draw a patient: sizes, curvature, a slight scoliosis. The column is centred on the world's origin.
@@ -130,7 +136,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def _sample_stack(rng: np.random.Generator) -> dict[str, Part]:
-    scale = rng.uniform(0.92, 1.05)
+    scale = rng.uniform(0.88, 0.99)
     sacrum_height = _SACRUM[0] * scale * rng.uniform(0.92, 1.05)
     parts = {"S": Part("S", -sacrum_height, 0.0, _SACRUM[1] * scale, _SACRUM[2] * scale, 0.0)}
     top = 0.0

@@ -86,10 +86,14 @@ def _paint_tissues(anatomy: Anatomy, grid: Grid, labels: np.ndarray, canal: np.n
     plane[(behind > 28) & (depth_under_skin < 30)] = _TISSUES["fat"]
     plane[depth_under_skin < 12] = _TISSUES["fat"]
     plane[depth_under_skin < 0] = _TISSUES["air"]
-    plane[(grid.u < -depth - 3) & (grid.u > -depth - 16) & (grid.s > 0.8 * anatomy.parts["L4"].low)] = _TISSUES["vessel"]
+    plane[(grid.u < -depth - 3) & (grid.u > -depth - 16) & (grid.s > 0.8 * anatomy.parts["L4"].low)] = _TISSUES[
+        "vessel"
+    ]
     plane[(grid.u <= -depth) & (grid.u > -depth - 3)] = _TISSUES["fat"]
     tissues = np.repeat(plane[None], labels.shape[0], axis=0)
-    _put(tissues, _TISSUES["epidural"], (behind > -CANAL_DEPTH - CANAL_GAP) & (behind <= 4) & (np.abs(grid.lateral) < 13))
+    _put(
+        tissues, _TISSUES["epidural"], (behind > -CANAL_DEPTH - CANAL_GAP) & (behind <= 4) & (np.abs(grid.lateral) < 13)
+    )
     _put(tissues, _TISSUES["muscle"], (behind > -CANAL_DEPTH - CANAL_GAP) & (behind < 0) & (np.abs(grid.lateral) >= 13))
     _paint_processes(tissues, anatomy, grid, behind)
     _put(tissues, _TISSUES["fluid"], canal)
@@ -165,7 +169,9 @@ def _smooth_field(
     shape: tuple[int, ...], voxels: tuple[float, float, float], sd: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Return smooth random texture (D, H, W) with about the given standard deviation and grain in voxels."""
-    coarse = tuple(max(2, round(size / grain) if grain > 1 else size) for size, grain in zip(shape, voxels, strict=True))
+    coarse = tuple(
+        max(2, round(size / grain) if grain > 1 else size) for size, grain in zip(shape, voxels, strict=True)
+    )
     field = rng.normal(0, sd, coarse).astype(np.float32)
     field = zoom(field, [size / small for size, small in zip(shape, coarse, strict=True)], order=1, grid_mode=False)
     return field[: shape[0], : shape[1], : shape[2]]

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path, save_json_atomic
+from nnunet_textguided.nnunet_paths import missing_paths, require_paths
 from nnunet_textguided.synthetic.findings_plan import FINDINGS
 from nnunet_textguided.synthetic.phantom import DIRECTION, ORIENTATION, Phantom, PhantomSpec, generate_phantom
 from nnunet_textguided.synthetic.structures import CANAL, CANAL_CODE, CODES, DISCS, VERTEBRAE
@@ -87,9 +88,9 @@ def write_phantom_dataset(
     _write_findings(rows, folder / "findings.csv")
     save_json_atomic(make_splits(cases, seed), folder / "splits_final.json")
     save_json_atomic(_dataset_json(n_cases, keep_canal), folder / "dataset.json")
-    preprocessed = os.environ.get("nnUNet_preprocessed")
-    if preprocessed:
-        save_json_atomic(make_splits(cases, seed), Path(preprocessed) / folder.name / "splits_final.json")
+    if not missing_paths("nnUNet_preprocessed"):
+        preprocessed = require_paths("nnUNet_preprocessed")["nnUNet_preprocessed"]
+        save_json_atomic(make_splits(cases, seed), preprocessed / folder.name / "splits_final.json")
     return folder
 
 

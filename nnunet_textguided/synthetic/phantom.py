@@ -17,6 +17,9 @@ ORIENTATION = "PIR"
 DIRECTION = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """SimpleITK direction of PIR: x runs backwards, y down and z to the right, in LPS world axes."""
 
+_TOP_LOST, _SACRUM_CUT = 0.45, 0.15  # shares of scans whose view is cut there
+_EDGE_MM = 2.0  # kept between the edge of the view and what must be inside
+
 
 @dataclass(frozen=True)
 class PhantomSpec:
@@ -26,7 +29,7 @@ class PhantomSpec:
         shape: (D, H, W) voxels: sagittal slices, rows from head to foot, columns from front to back.
         spacing: mm along (D, H, W).
         full_field_of_view: Always show all 19 structures. Otherwise about six scans in ten lose structures at the top
-            (never below T11/T12) or a part of the sacrum.
+            (never below T12) or a part of the sacrum.
     """
 
     shape: tuple[int, int, int] = (12, 288, 160)
@@ -114,25 +117,26 @@ def generate_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
 
 def _check(spec: PhantomSpec) -> None:
     height, depth = spec.shape[1] * spec.spacing[1], spec.shape[2] * spec.spacing[2]
-    if min(spec.shape) < 1 or min(spec.spacing) <= 0 or height < 320 or depth < 160:
+    if min(spec.shape) < 1 or min(spec.spacing) <= 0 or height < 340 or depth < 160:
         raise UserError(
-            f"A phantom needs a field of view of at least 320 mm from head to foot and 160 mm from front to back; "
+            f"A phantom needs a field of view of at least 340 mm from head to foot and 160 mm from front to back; "
             f"shape {spec.shape} at {spec.spacing} mm gives {height:.0f} x {depth:.0f} mm. Use more or larger voxels."
         )
 
 
 def _origin(anatomy: Anatomy, spec: PhantomSpec, rng: np.random.Generator) -> np.ndarray:
-    """LPS position of the first voxel: the column in the middle, moved up or down where the view is cut."""
+    """LPS position of the first voxel: the column in the middle of the view, or cut by its upper or lower edge."""
     size = (np.asarray(spec.shape) - 1) * np.asarray(spec.spacing)
-    jitter = rng.uniform([-3, -8, -4], [3, 8, 4])
+    side_jitter, height_jitter = rng.uniform([-3, -4], [3, 4]), rng.uniform(-8, 8)
     kind, lost_top, lost_bottom = rng.random(), rng.uniform(15, 85), rng.uniform(12, 32)
-    margin = 0.5 * size[1] - (anatomy.curve.frame(anatomy.parts["T9"].high, 0.0)[0][2])  # mm of view above T9
-    shift = 0.0
-    if not spec.full_field_of_view and kind < 0.45:
-        shift = margin + lost_top
-    elif not spec.full_field_of_view and kind < 0.60:
-        shift = -(margin + lost_bottom)
-    return np.array([0.5 * size[0], -0.5 * size[2], 0.5 * size[1] - shift]) + jitter
+    bottom, top = anatomy.vertical_extent("S")[0], anatomy.vertical_extent("T9")[1]
+    slack = max(0.5 * (size[1] - (top - bottom)) - _EDGE_MM, 0.0)
+    view_top = 0.5 * (top + bottom + size[1]) + np.clip(height_jitter, -slack, slack)
+    if not spec.full_field_of_view and kind < _TOP_LOST:
+        view_top = max(top - lost_top, anatomy.vertical_extent("T12/L1")[1] + _EDGE_MM)
+    elif not spec.full_field_of_view and kind < _TOP_LOST + _SACRUM_CUT:
+        view_top = min(bottom + lost_bottom, anatomy.vertical_extent("L5/S")[0] - _EDGE_MM) + size[1]
+    return np.array([0.5 * size[0] + side_jitter[0], -0.5 * size[2] + side_jitter[1], view_top])
 
 
 def _place_findings(seed: int, anatomy: Anatomy, grid: Grid) -> tuple[list[PlacedFinding], list[Lesion]]:

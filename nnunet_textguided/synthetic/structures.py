@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnunet_textguided.text.glossary import SPINE_STRUCTURES
+from nnunet_textguided.spine import SPINE_STRUCTURES
 
 CODES: dict[str, int] = {name: code for code, name in enumerate(SPINE_STRUCTURES, start=1)}
 """Structure name -> voxel value, 1 to 19; 0 is background."""

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.spine import SPINE_STRUCTURES
 from nnunet_textguided.text.spine_names import REGIONS, canonical_name, disc_pairs, is_ambiguous
 
-__all__ = ["SPINE_STRUCTURES", "SPINE_TERMS", "canonical_name", "term_for", "terms_for"]
-
-SPINE_STRUCTURES: tuple[str, ...] = (
-    *("S", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9"),
-    *("L5/S", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11", "T9/T10"),
-)
-"""The 19 structures in channel order: label codes 1 to 19."""
+__all__ = ["SPINE_TERMS", "canonical_name", "term_for", "terms_for"]
 
 _ORDINALS = (
     *("first", "second", "third", "fourth", "fifth", "sixth", "seventh"),

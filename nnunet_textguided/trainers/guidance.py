@@ -72,8 +72,8 @@ class TextGuidance:
         block = plans.get(BLOCK, {})
         if not {"names", "terms"} <= set(block):
             raise UserError(
-                f"Plans {plans.get('plans_name', '?')} hold no complete block '{BLOCK}'. Models of this trainer save it "
-                "with plans.json; make new plans with: nnunet_textguided plan -d DATASET_ID"
+                f"Plans {plans.get('plans_name', '?')} hold no complete block '{BLOCK}'. Models of this trainer "
+                "save it with plans.json; make new plans with: nnunet_textguided plan -d DATASET_ID"
             )
         return cls(**_known_keys(block))
 
@@ -126,7 +126,7 @@ def structure_names(dataset_json: Mapping[str, Any]) -> list[str]:
     if regions:
         raise UserError(
             f"dataset.json: the labels {regions} are regions (several values each). Text queries need one value a "
-            "structure; region-based training is not supported. Give each structure its own label, or use nnUNetTrainer."
+            "structure; region-based training is not supported. Give each its own label, or use nnUNetTrainer."
         )
     if not labels or len(set(labels.values())) != len(labels):
         raise UserError(f"dataset.json: expected at least one label, each with a value of its own, got {labels}.")
@@ -152,7 +152,7 @@ def agree(saved: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> Mapping
     for key, value in (wanted or {}).items():
         kept = saved.get(key)
         if key == "mirror_axes":
-            value, kept = value["mode"], (kept or {}).get("mode")  # noqa: PLW2901
+            value, kept = value["mode"], (kept or {}).get("mode")
         if value is not None and kept is not None and value != kept:
             differing.append(f"{key}: model {kept!r}, plans {value!r}")
     if differing:

@@ -15,7 +15,7 @@ MAX_TURN = 30.0
 """Degrees a plane that holds an order-fixed axis may be turned by; nnU-Net turns square 2D patches by up to 180."""
 
 MirrorAxes = dict[str, Any]
-"""`{"mode": "auto" | "all" | "none" | [axes], "order_fixed_axes": [axes] | None}`; 3D axes, None = not worked out yet."""
+"""`{"mode": "auto" | "all" | "none" | [axes], "order_fixed_axes": [axes] | None}`; 3D axes, None = not known yet."""
 
 
 def fixed_axes(setting: MirrorAxes) -> tuple[int, ...]:

@@ -9,10 +9,10 @@ from torch import nn
 
 from nnunet_textguided.trainers.schedule import WarmupPolyLR
 
-LEARNING_RATE = 3e-4
+LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 5e-2
 BETAS = (0.9, 0.98)
-"""nnU-Net's own transformer (Primus) uses the same betas and rate."""
+"""As nnU-Net's own transformer (Primus)."""
 MAX_GRADIENT_NORM = 1.0
 """nnU-Net clips at 12, which is made for SGD."""
 PRETRAINED_RATE = 0.1
@@ -22,7 +22,7 @@ PRETRAINED_RATE = 0.1
 def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict[str, Any]]:
     """Sort parameters by rate and weight decay; the group of the decoder's weights comes first.
 
-    Norms, biases, GRN and queries are not decayed. Layers that a pretrained encoder did not have before (the mixers
+    Norms, biases and GRN are not decayed, nor what the network names in `no_weight_decay()`. Layers that a pretrained encoder did not have before (the mixers
     along the slice axis) learn at the full rate.
 
     Args:
@@ -38,10 +38,11 @@ def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict
             rate = LEARNING_RATE * (encoder_rate if slow else 1.0)
             decay = WEIGHT_DECAY if decayed else 0.0
             groups[slow, decayed] = {"params": [], "base_lr": rate, "lr": rate, "weight_decay": decay}
+    exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
     for name, parameter in network.named_parameters():
-        name = name.removeprefix("_orig_mod.")  # noqa: PLW2901 (torch.compile's prefix)
+        name = name.removeprefix("_orig_mod.")  # torch.compile's prefix
         slow = encoder_rate != 1.0 and name.startswith("encoder.") and "mixer" not in name
-        decayed = parameter.ndim > 1 and not name.startswith("queries.")
+        decayed = parameter.ndim > 1 and name not in exempt
         groups[slow, decayed]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
 

@@ -28,7 +28,11 @@ def channel_names(dataset_json: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def ensure_bank(
-    guidance: TextGuidance, folder: Path, plans_identifier: str, dataset_json: Mapping[str, Any], overwrite: bool = False
+    guidance: TextGuidance,
+    folder: Path,
+    plans_identifier: str,
+    dataset_json: Mapping[str, Any],
+    overwrite: bool = False,
 ) -> tuple[TextBank, TextGuidance]:
     """Load the bank that belongs to the plans, or make and save it.
 

@@ -115,6 +115,15 @@ def test_folder_of_a_demo_with_other_options_is_refused(tmp_path: Path):
         demo.run(_arguments(tmp_path / "demo", "--quick"), FakeLaunch())
 
 
+def test_interruption_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(_arguments(tmp_path / "demo"), interrupt)
+    assert "same command continues" in capsys.readouterr().out
+
+
 def test_own_data_is_not_generated_and_its_sequences_are_found(tmp_path: Path):
     images = tmp_path / "spider" / "images"
     images.mkdir(parents=True)

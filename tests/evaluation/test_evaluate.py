@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from nnunet_textguided.cli.main import main
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.evaluate import evaluate_folder, write_evaluation
-from nnunet_textguided.evaluation.task import SPINE_STRUCTURES
+from nnunet_textguided.spine import SPINE_STRUCTURES
 
 SPINE = {"background": 0, **{name: code for code, name in enumerate(SPINE_STRUCTURES, start=1)}, "spinal canal": 20}
 
@@ -233,7 +233,7 @@ def test_cases_may_be_named_or_taken_from_a_split(folders: tuple[Path, Path], tm
         assert evaluate_folder(truth, prediction, cases=cases).complete
     with pytest.raises(UserError, match="folds 0 to 0"):
         evaluate_folder(truth, prediction, cases=[f"{splits}:1"])
-    with pytest.raises(UserError, match="has no .nii.gz file of: w"):
+    with pytest.raises(UserError, match=r"has no .nii.gz file of: w"):
         evaluate_folder(truth, prediction, cases=["w"])
 
 

@@ -93,7 +93,9 @@ def write_model_folder(
     (folder / "dataset.json").write_text(json.dumps(dataset))
     torch.manual_seed(seed)
     manager = PlansManager(plans)
-    network = nnUNetTrainer.build_network_architecture(manager, manager.get_configuration(configuration_name), channels, 3, False)
+    network = nnUNetTrainer.build_network_architecture(
+        manager, manager.get_configuration(configuration_name), channels, 3, False
+    )
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             # No bias: it would let one class win everywhere, and equal predictions would prove nothing.
@@ -111,8 +113,9 @@ def write_model_folder(
 def toy_volume(seed: int = 0, shape: tuple[int, int, int] = (6, 21, 18)) -> sitk.Image:
     """A PIR volume of smooth random blobs, (Z, Y, X) sagittal slices first, unequal in every axis."""
     noise = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-    image = sitk.GetImageFromArray(np.array(sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(
-        sitk.GetImageFromArray(noise), 1.5))) * 100)
+    image = sitk.GetImageFromArray(
+        np.array(sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(noise), 1.5))) * 100
+    )
     image.SetSpacing((1.0, 1.25, 3.0))
     image.SetOrigin((-10.5, 42.25, 7.0))
     image.SetDirection((0, 0, -1, 1, 0, 0, 0, -1, 0))

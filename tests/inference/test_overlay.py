@@ -9,7 +9,7 @@ import pytest
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.inference.draw import draw_folder
 from nnunet_textguided.inference.draw import main as draw_main
-from nnunet_textguided.inference.name_tags import place_tags, spread
+from nnunet_textguided.inference.name_tags import choose_sides, place_tags, spread
 from nnunet_textguided.inference.overlay import choose_slice, colour, draw_overlay
 
 NAMES = {1: "lower", 2: "middle", 3: "upper"}
@@ -115,8 +115,18 @@ def test_names_stand_beside_all_labels_and_do_not_overlap():
 def test_a_name_points_at_the_largest_piece_of_its_structure():
     labels = np.zeros((40, 40), dtype=int)
     labels[10:20, 10:20], labels[30:32, 35:37] = 1, 1
-    (tag,) = place_tags(labels, {1: "L4"}, 3.0, 1.0)
+    (tag,) = place_tags(labels, {0: "background", 1: "L4"}, 3.0, 1.0)
     assert tag.anchor == (14.5, 14.5)
+
+
+def test_names_keep_their_side_in_a_prediction_that_misses_a_structure():
+    truth = _stack()[1]
+    prediction = np.where(truth == 2, 0, truth)
+    prediction[55:58, 30:33] = 4
+    sides = choose_sides(truth, prediction)
+    assert sides == {3: "right", 2: "left", 1: "right", 4: "right"}
+    tags = place_tags(prediction, NAMES, 3.0, 1.0, sides)
+    assert {tag.code: tag.align for tag in tags} == {1: "right", 3: "right"}
 
 
 def test_colours_of_20_structures_differ():

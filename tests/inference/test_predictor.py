@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.inference import Segmentation, TextGuidedPredictor
-from nnunet_textguided.inference.predict import PredictSettings, predict_folder
+from nnunet_textguided.inference.predict import predict_folder
+from nnunet_textguided.inference.predict_settings import PredictSettings
 from nnunet_textguided.inference.reorient import to_orientation
 
 
@@ -114,9 +115,7 @@ def test_inputs_are_left_unchanged(predictor: TextGuidedPredictor, volume: sitk.
         (["a.nii.gz", "b.nii.gz"], {}, r"Expected 1 file\(s\)"),
     ],
 )
-def test_wrong_inputs_are_explained(
-    predictor: TextGuidedPredictor, image: object, options: dict, message: str
-) -> None:
+def test_wrong_inputs_are_explained(predictor: TextGuidedPredictor, image: object, options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         predictor.predict(image, **options)
 

@@ -125,7 +125,7 @@ def test_wrong_codes_are_named(code: str) -> None:
         axis_steps("LPS", code)
 
 
-def test_a_prediction_of_another_image_is_refused(  ) -> None:
+def test_a_prediction_of_another_image_is_refused() -> None:
     image = numbered_volume(cosines("LPS"))
     with pytest.raises(OrientationError, match="not the grid"):
         restore_geometry(to_orientation(image, "PIR")[:-1], image)

@@ -67,19 +67,19 @@ def test_configured_sizes_are_3_to_8_mm_and_drawn_sizes_too():
         assert all(3.0 <= axis <= 8.0 for lesion in phantom.lesions for axis in lesion.axes)
 
 
-def test_measured_extent_of_a_lone_lesion_is_its_size(phantom: Phantom):
+def test_measured_extent_of_a_lesion_is_its_size(phantom: Phantom):
     measured = 0
     for lesion in phantom.lesions:
         others = [other for other in phantom.lesions if other is not lesion]
-        if min(np.linalg.norm(other.centre - lesion.centre) for other in others) < 12 or "node" not in lesion.finding:
+        if min(np.linalg.norm(other.centre - lesion.centre) for other in others) < 9:
             continue
         index = _voxel(phantom, tuple(lesion.centre))
-        rows, columns = slice(index[1] - 7, index[1] + 8), slice(index[2] - 7, index[2] + 8)
+        rows, columns = slice(index[1] - 6, index[1] + 7), slice(index[2] - 6, index[2] + 7)
         change = np.abs(phantom.lesion_change[1, index[0], rows, columns])
         area = (change > 0.5 * change.max()).sum() * 0.85**2
-        assert area == pytest.approx(np.pi / 4 * lesion.axes[0] * lesion.axes[1], rel=0.25)
+        assert area == pytest.approx(np.pi / 4 * lesion.axes[0] * lesion.axes[1], rel=0.25), lesion
         measured += 1
-    assert measured >= 1
+    assert measured >= 5
 
 
 def test_contrast_to_noise_is_at_most_2_everywhere_and_every_lesion_is_drawn(phantom: Phantom):

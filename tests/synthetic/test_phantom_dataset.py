@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_spider_layout_has_spiders_names_and_codes(tmp_path: Path):
     assert codes <= {0, *range(1, 10), 100, *range(201, 210)}
     assert {1, 2, 3, 4, 5, 100, 201, 202} <= codes
     rows = [np.nonzero(mask == code)[1].mean() for code in (1, 202, 2, 203, 3)]
-    assert all(lower > upper for lower, upper in zip(rows, rows[1:], strict=False))  # from the bottom, rows run down
+    assert all(lower > upper for lower, upper in pairwise(rows))  # from the bottom, rows run down
 
 
 def test_spider_codes_count_from_the_bottom():

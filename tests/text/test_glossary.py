@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.text.glossary import SPINE_STRUCTURES, SPINE_TERMS, canonical_name, term_for, terms_for
+from nnunet_textguided.spine import SPINE_STRUCTURES
+from nnunet_textguided.text.glossary import SPINE_TERMS, canonical_name, term_for, terms_for
 
 
 def test_structures_are_in_label_code_order():

@@ -95,9 +95,7 @@ def make_trainer(tiny_dataset: Path, text_guided_plans: str, monkeypatch: pytest
             content["text_guidance"].update(block)
         content["continue_training"] = False
         dataset_json = json.loads((tiny_dataset / "dataset.json").read_text())
-        trainer = trainer_class(
-            copy.deepcopy(content), configuration, fold, dataset_json, device=torch.device("cpu")
-        )
+        trainer = trainer_class(copy.deepcopy(content), configuration, fold, dataset_json, device=torch.device("cpu"))
         trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 2, 2, 1
         return trainer
 

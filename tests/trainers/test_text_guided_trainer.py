@@ -29,7 +29,11 @@ def batch_of(trainer) -> dict:
     scales = trainer._get_deep_supervision_scales()
     sizes = [[max(1, round(n * s)) for n, s in zip(patch, scale, strict=True)] for scale in scales]
     targets = [torch.nn.functional.interpolate(target, size=tuple(size), mode="nearest") for size in sizes]
-    return {"data": target + 0.1 * torch.randn(target.shape, generator=generator), "target": targets, "keys": ["a", "b"]}
+    return {
+        "data": target + 0.1 * torch.randn(target.shape, generator=generator),
+        "target": targets,
+        "keys": ["a", "b"],
+    }
 
 
 @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
@@ -59,7 +63,10 @@ def test_deep_supervision_scales_are_those_of_the_networks_outputs(make_trainer,
     trainer.initialize()
     patch = trainer.configuration_manager.patch_size
     outputs = trainer.network(torch.zeros(1, 1, *patch))
-    expected = [tuple(max(1, round(n * s)) for n, s in zip(patch, x, strict=True)) for x in trainer._get_deep_supervision_scales()]
+    expected = [
+        tuple(max(1, round(n * s)) for n, s in zip(patch, x, strict=True))
+        for x in trainer._get_deep_supervision_scales()
+    ]
     assert [tuple(output.shape[2:]) for output in outputs] == expected
 
 
