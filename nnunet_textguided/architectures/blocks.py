@@ -41,6 +41,14 @@ def convolution(
     return operation(in_channels, out_channels, tuple(kernel), stride=stride, padding=padding, bias=bias)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of every voxel of (B, C, ...)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 class ConvBlock(nn.Module):
     """Convolution -> GroupNorm -> activation, (B, C, ...) -> (B, C', ...).
 

@@ -9,12 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_textguided.architectures.blocks import ConvBlock, convolution, shuffle_up, upsample
-from nnunet_textguided.architectures.positions import sine_positions
+from nnunet_textguided.architectures.blocks import ChannelNorm, ConvBlock, convolution, shuffle_up, upsample
+from nnunet_textguided.architectures.positions import PositionBias
+
+FIRST_ENCODER_LEVEL = 2  # finer levels come from the stem, whose features are normalised
+LAST_PIXEL_LEVEL = 2  # levels 0 to 2 are scored by the mask vectors
 
 
 class MergeBlock(nn.Module):
-    """One step up: project, enlarge, add the projected skip, convolve.
+    """One step up: project, enlarge, add the projected skip (and positions), convolve.
 
     Args:
         in_channels: Channels of the coarser features.
@@ -23,6 +26,8 @@ class MergeBlock(nn.Module):
         kernel: Kernel of the convolution, one number an axis.
         factors: Enlargement, one number an axis.
         bounded: Whether the output is bounded (supervised levels).
+        normalise: Whether to normalise the skip first: ConvNeXt's features are not.
+        positions: Whether to add positions in the patch.
     """
 
     def __init__(
@@ -32,24 +37,30 @@ class MergeBlock(nn.Module):
         out_channels: int,
         kernel: Sequence[int],
         factors: Sequence[int],
+        *,
         bounded: bool,
+        normalise: bool,
+        positions: bool,
     ) -> None:
         super().__init__()
         point = (1,) * len(kernel)
         self.factors = tuple(factors)
         self.project = convolution(in_channels, out_channels, point)
+        self.skip_norm = ChannelNorm(skip_channels) if normalise else nn.Identity()
         self.lateral = convolution(skip_channels, out_channels, point, bias=False)
+        self.positions = PositionBias(out_channels) if positions else nn.Identity()
         self.block = ConvBlock(out_channels, out_channels, kernel, bounded=bounded)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """Merge coarser features (B, C, ...) with skip features (B, C', ...) of the finer grid."""
-        return self.block(upsample(self.project(x), self.factors) + self.lateral(skip))
+        x = upsample(self.project(x), self.factors) + self.lateral(self.skip_norm(skip))
+        return self.block(self.positions(x))
 
 
 class PixelDecoder(nn.Module):
     """U-Net-like decoder over six levels with a light full-resolution level.
 
-    Positions in the patch are added at the coarsest level, so pixel features can tell one vertebra from the next by
+    Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one vertebra from the next by
     place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
     nnU-Net switches `deep_supervision` on this module.
 
@@ -77,11 +88,23 @@ class PixelDecoder(nn.Module):
         factors = [tuple(b // a for a, b in zip(fine, coarse, strict=True)) for fine, coarse in pairwise(strides)]
         self.pool_factors = factors[2]
         self.shuffle_factors = factors[0]
-        self.lateral = convolution(skip_channels[5], widths[5], point)
-        self.position = nn.Linear(widths[5], widths[5], bias=False)
-        self.coarsest = ConvBlock(widths[5], widths[5], kernels[5])
+        self.coarsest = nn.Sequential(
+            ChannelNorm(skip_channels[5]),
+            convolution(skip_channels[5], widths[5], point),
+            PositionBias(widths[5]),
+            ConvBlock(widths[5], widths[5], kernels[5]),
+        )
         self.merges = nn.ModuleList(
-            MergeBlock(widths[k + 1], skip_channels[k], widths[k], kernels[k], factors[k], bounded=k <= 2)
+            MergeBlock(
+                widths[k + 1],
+                skip_channels[k],
+                widths[k],
+                kernels[k],
+                factors[k],
+                bounded=k <= LAST_PIXEL_LEVEL,
+                normalise=k >= FIRST_ENCODER_LEVEL,
+                positions=k > LAST_PIXEL_LEVEL,
+            )
             for k in (4, 3, 2, 1)
         )
         shuffled = widths[0] // 2
@@ -100,10 +123,7 @@ class PixelDecoder(nn.Module):
             `deep_supervision` is on, else level 0 alone. Level 3 is the mean over level 2: it carries no weight in
             nnU-Net's loss, so it has no computation of its own.
         """
-        x = self.lateral(skips[5])
-        positions = self.position(sine_positions(x.shape[2:], x.shape[1], x.device))
-        x = x + positions.t().reshape(1, -1, *x.shape[2:]).to(x.dtype)
-        x = self.coarsest(x)
+        x = self.coarsest(skips[5])
         features = []
         for merge, skip in zip(self.merges, (skips[4], skips[3], skips[2], skips[1]), strict=True):
             x = merge(x, skip)

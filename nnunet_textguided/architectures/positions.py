@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 LOWEST_CYCLES, HIGHEST_CYCLES = 0.5, 16.0  # periods over the whole grid; the lowest tells both ends apart
 
@@ -36,4 +38,21 @@ def sine_positions(size: Sequence[int], width: int, device: torch.device | str |
         waves = torch.cat([angles.sin(), angles.cos()], dim=1).reshape(shape)
         parts.append(waves.expand(*size, -1))
     positions = torch.cat(parts, dim=-1).reshape(-1, 2 * per_axis * len(size))
-    return torch.nn.functional.pad(positions, (0, width - positions.shape[1]))
+    return F.pad(positions, (0, width - positions.shape[1]))
+
+
+class PositionBias(nn.Module):
+    """Adds projected sine positions to features (B, C, ...): what a pixel feature knows of its place in the patch.
+
+    Args:
+        channels: Number of channels C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, channels, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x with positions."""
+        positions = self.project(sine_positions(x.shape[2:], x.shape[1], x.device))
+        return x + positions.t().reshape(1, -1, *x.shape[2:]).to(x.dtype)

@@ -22,8 +22,8 @@ PRETRAINED_RATE = 0.1
 def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict[str, Any]]:
     """Sort parameters by rate and weight decay; the group of the decoder's weights comes first.
 
-    Norms, biases and GRN are not decayed, nor what the network names in `no_weight_decay()`. Layers that a pretrained encoder did not have before (the mixers
-    along the slice axis) learn at the full rate.
+    Norms, biases and GRN are not decayed, nor what the network names in `no_weight_decay()`. Layers that a pretrained
+    encoder did not have before (the mixers along the slice axis) learn at the full rate.
 
     Args:
         network: Its encoder, if it has pretrained weights, sits at `encoder`.

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_dataset import SMALL
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers.plan import load_plans, preprocessed_folder, write_text_guided_plans
-
-SMALL = {"encoder": "convnextv2_atto", "encoder_weights": "none", "text_model": "random", "text_weights": None}
 
 
 def test_plans_are_a_copy_under_another_name_that_shares_the_data(tiny_dataset: Path, text_guided_plans: str):

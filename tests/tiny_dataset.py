@@ -1,4 +1,4 @@
-"""A tiny data set, planned and preprocessed by nnU-Net itself."""
+"""Fixtures: a tiny data set, planned and preprocessed by nnU-Net itself."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import pytest
 import SimpleITK as sitk
 
 DATASET = "Dataset900_Tiny"
+SMALL = {"encoder": "convnextv2_atto", "encoder_weights": "none", "text_model": "random", "text_weights": None}
+"""Options of a small model that needs no download."""
 LABELS = {"background": 0, "S": 1, "L5": 2, "L5/S": 3}
 
 
-def write_case(raw: Path, name: str, rng: np.random.Generator) -> None:
+def write_case(raw: Path, name: str, rng: np.random.Generator, kept: set[int]) -> None:
     """Three boxes stacked along the second axis, brighter from one to the next; sides left and right vary."""
     labels = np.zeros((6, 40, 36), np.uint8)
     column = int(rng.integers(6, 18))
     for label, row in ((2, 4), (3, 16), (1, 26)):
         labels[1:5, row : row + 9, column : column + 12] = label
     image = labels * 40.0 + rng.normal(0, 8, labels.shape)
+    labels[~np.isin(labels, list(kept))] = 0
     for array, path in (
         (image.astype(np.float32), raw / "imagesTr" / f"{name}_0000.nii.gz"),
         (labels, raw / "labelsTr" / f"{name}.nii.gz"),
@@ -45,23 +48,27 @@ def nnunet_folders(tmp_path_factory: pytest.TempPathFactory):
     patch.undo()
 
 
-@pytest.fixture(scope="session")
-def tiny_dataset(nnunet_folders: Path) -> Path:
-    """`nnUNet_preprocessed/Dataset900_Tiny`: 12 cases, 2d and 3d_fullres, patches of 32."""
+def build_dataset(base: Path, name: str, labels: dict[str, int], configurations: tuple[str, ...]) -> Path:
+    """Write 12 cases, let nnU-Net plan and preprocess them, and make patches and widths small.
+
+    Returns:
+        The folder in nnUNet_preprocessed.
+    """
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
 
-    raw = nnunet_folders / "nnUNet_raw" / DATASET
+    raw = base / "nnUNet_raw" / name
     for folder in ("imagesTr", "labelsTr"):
         (raw / folder).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(12):
-        write_case(raw, f"case_{number:02d}", rng)
-    dataset_json = {"channel_names": {"0": "T2"}, "labels": LABELS, "numTraining": 12, "file_ending": ".nii.gz"}
+        write_case(raw, f"case_{number:02d}", rng, set(labels.values()))
+    dataset_json = {"channel_names": {"0": "T2"}, "labels": labels, "numTraining": 12, "file_ending": ".nii.gz"}
     (raw / "dataset.json").write_text(json.dumps(dataset_json))
-    extract_fingerprints([900], num_processes=1)
-    plan_experiments([900], gpu_memory_target_in_gb=0.5)
-    preprocess([900], configurations=("2d", "3d_fullres"), num_processes=(1, 1))
-    folder = nnunet_folders / "nnUNet_preprocessed" / DATASET
+    number = int(name[7:10])
+    extract_fingerprints([number], num_processes=1)
+    plan_experiments([number], gpu_memory_target_in_gb=0.5)
+    preprocess([number], configurations=configurations, num_processes=(1,) * len(configurations))
+    folder = base / "nnUNet_preprocessed" / name
     path = folder / "nnUNetPlans.json"
     plans = json.loads(path.read_text())
     plans["configurations"]["2d"].update(patch_size=[32, 32], batch_size=2)
@@ -74,12 +81,17 @@ def tiny_dataset(nnunet_folders: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_dataset(nnunet_folders: Path) -> Path:
+    """`nnUNet_preprocessed/Dataset900_Tiny`: 12 cases, 2d and 3d_fullres, patches of 32."""
+    return build_dataset(nnunet_folders, DATASET, LABELS, ("2d", "3d_fullres"))
+
+
+@pytest.fixture(scope="session")
 def text_guided_plans(tiny_dataset: Path) -> str:
     """Identifier of plans with a small encoder from scratch and random text vectors."""
     from nnunet_textguided.trainers.plan import write_text_guided_plans
 
-    options = {"encoder": "convnextv2_atto", "encoder_weights": "none", "text_model": "random", "text_weights": None}
-    return write_text_guided_plans(tiny_dataset, options=options).stem
+    return write_text_guided_plans(tiny_dataset, options=SMALL).stem
 
 
 @pytest.fixture
