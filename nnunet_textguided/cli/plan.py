@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 
@@ -39,12 +38,14 @@ def run(args: argparse.Namespace) -> int:
     path = write_text_guided_plans(
         folder, args.plans, args.name, _options(args), _mirror_axes(args.mirror_axes), args.overwrite
     )
-    block = load_json(path)[BLOCK]
+    plans = load_json(path)
+    block = plans[BLOCK]
     print(f"wrote {path}")
     for key in ("encoder", "encoder_weights", "text_model", "text_weights", "mirror_axes", "whitening", "seed"):
         print(f"  {key}: {block[key]}")
     print(f"  {len(block['names'])} structures: {', '.join(block['names'])}")
-    print(f"next: nnUNetv2_train {args.dataset} 2d 0 -tr TextGuidedTrainer -p {Path(path).stem}")
+    configuration = next(iter(plans["configurations"]))
+    print(f"next: nnUNetv2_train {args.dataset} {configuration} 0 -tr TextGuidedTrainer -p {path.stem}")
     return 0
 
 
