@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 LEAKY_SLOPE = 0.01  # nnU-Net's slope
+BOUND = 6.0  # of pixel features; group-normalised values rarely reach it
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -57,7 +58,7 @@ class ConvBlock(nn.Module):
         out_channels: Channels written.
         kernel: Odd sizes, one an axis.
         stride: One an axis; None = 1 everywhere.
-        bounded: ReLU6 instead of leaky ReLU: every value lies in 0..6, whatever comes in.
+        bounded: Clamp to -6..6 instead of leaky ReLU: pixel features keep their sign, and logits stay finite.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block."""
         x = self.norm(self.conv(x))
-        return F.relu6(x, inplace=True) if self.bounded else F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
+        return F.hardtanh(x, -BOUND, BOUND, inplace=True) if self.bounded else F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:

@@ -119,7 +119,7 @@ class PixelDecoder(nn.Module):
             skips: Features of levels 0..5, (B, C_k, ...), the level-k grid being the padded image over stride k.
 
         Returns:
-            Pixel features (B, C, ...) with values in 0..6, full resolution first: levels 0 to 3 while
+            Pixel features (B, C, ...) with values in -6..6, full resolution first: levels 0 to 3 while
             `deep_supervision` is on, else level 0 alone. Level 3 is the mean over level 2: it carries no weight in
             nnU-Net's loss, so it has no computation of its own.
         """

@@ -28,7 +28,7 @@ class NetworkSpec:
         num_findings: Number of finding queries after the structures.
         deep_supervision: Initial value of `decoder.deep_supervision`.
         decoder_width: Channels of the coarse decoder levels; None = by encoder.
-        pixel_width: Channels C of the pixel features that the mask vectors score; None = by encoder.
+        pixel_width: Channels C of the pixel features that the mask vectors score; None = 64.
         query_width: Width of the queries; None = by encoder.
         drop_path_rate: Stochastic depth of the encoder.
     """
@@ -49,7 +49,7 @@ class NetworkSpec:
         small = self.encoder.split(".")[0] in SMALL_ENCODERS
         defaults = {
             "decoder_width": 128 if small else 256,
-            "pixel_width": 32 if small else 48,
+            "pixel_width": 64,
             "query_width": 128 if small else 256,
         }
         for name, value in defaults.items():

@@ -15,7 +15,7 @@ class TextGuidedNetwork(nn.Module):
     """Encoder and stem -> pixel decoder -> pixel features; class queries -> query decoder -> mask vectors.
 
     A voxel's score for a class is the scaled dot product of pixel feature and mask vector plus the query's bias;
-    nothing else makes logits. Pixel features are bounded (0..6), so |logit| <= 6 |mask vector| + |bias|.
+    nothing else makes logits. Pixel features are bounded (-6..6), so |logit| <= 6 |mask vector| + |bias|.
 
     Args:
         encoder: Image -> features of levels 2..5.

@@ -67,8 +67,8 @@ class Phantom:
         origin_mm: LPS world position (3,) of voxel (0, 0, 0).
         findings: All 29 decisions.
         lesions: The drawn lesions with sizes and contrasts.
-        noise_sd: Standard deviation of the noise on T1 and T2.
-        lesion_change: Signal change by the lesions on T1 and T2, (2, D, H, W), before noise.
+        noise_sd: Standard deviation of the noise on T1 and T2, in units of the images.
+        lesion_change: Signal change by the lesions on T1 and T2, (2, D, H, W) in units of the images, before noise.
     """
 
     t1: np.ndarray
@@ -103,16 +103,16 @@ def generate_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
     findings, lesions = _place_findings(seed, anatomy, grid)
     rng = np.random.default_rng([seed, 4])
     signals = render(anatomy, grid, labels, canal, rng)
-    noise_sd = tuple(float(rng.uniform(*NOISE_SD)) for _ in signals)
+    gains = [float(rng.uniform(400, 1400)) for _ in signals]
+    relative_sd = [float(rng.uniform(*NOISE_SD)) for _ in signals]
     changes = draw_lesions(lesions, grid, labels, spec.spacing[1])
-    change = np.stack([sd * change for sd, change in zip(noise_sd, changes, strict=True)])
     images = [
-        add_noise(np.clip(signal + shift, 0, None), sd, rng) * np.float32(rng.uniform(400, 1400))
-        for signal, shift, sd in zip(signals, change, noise_sd, strict=True)
+        gain * add_noise(np.clip(signal + sd * change, 0, None), sd, rng)
+        for signal, change, sd, gain in zip(signals, changes, relative_sd, gains, strict=True)
     ]
-    return Phantom(
-        *images, labels, canal, spec.spacing, origin, findings, lesions, noise_sd=noise_sd, lesion_change=change
-    )
+    noise_sd = tuple(sd * gain for sd, gain in zip(relative_sd, gains, strict=True))
+    lesion_change = np.stack([sd * change for sd, change in zip(noise_sd, changes, strict=True)])
+    return Phantom(*images, labels, canal, spec.spacing, origin, findings, lesions, noise_sd, lesion_change)
 
 
 def _check(spec: PhantomSpec) -> None:
