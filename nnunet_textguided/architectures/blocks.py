@@ -77,7 +77,9 @@ class ConvBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block."""
         x = self.norm(self.conv(x))
-        return F.hardtanh(x, -BOUND, BOUND, inplace=True) if self.bounded else F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
+        if self.bounded:
+            return F.hardtanh(x, -BOUND, BOUND, inplace=True)
+        return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
