@@ -20,3 +20,9 @@ def real_data() -> Path:
         if candidate and Path(candidate).is_dir():
             return Path(candidate)
     pytest.skip("no real data: set TEXTGUIDED_REAL_DATA to the folder that holds spider_mini, hippocampus, ...")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test away from the checkout: `python -m` then finds the installed package, as users have it."""
+    monkeypatch.chdir(tmp_path)
