@@ -29,7 +29,7 @@ class NetworkSpec:
         deep_supervision: Initial value of `decoder.deep_supervision`.
         decoder_width: Channels of the coarse decoder levels; None = by encoder.
         pixel_width: Channels C of the pixel features that the mask vectors score; None = 64.
-        query_width: Width of the queries; None = by encoder.
+        query_width: Width of the queries; None = 256.
         drop_path_rate: Stochastic depth of the encoder.
     """
 
@@ -50,7 +50,7 @@ class NetworkSpec:
         defaults = {
             "decoder_width": 128 if small else 256,
             "pixel_width": 64,
-            "query_width": 128 if small else 256,
+            "query_width": 256,
         }
         for name, value in defaults.items():
             if getattr(self, name) is None:
