@@ -102,8 +102,10 @@ def demo_environment(out: Path, device: str) -> dict[str, str]:
     few = {"nnUNet_n_proc_DA": "2", "nnUNet_def_n_proc": "2", "nnUNet_compile": "f"}
     # waiting OpenMP threads that spin slow a step more than tenfold where anything else runs on the same cores
     threads = {"OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 8)), "OMP_WAIT_POLICY": "PASSIVE"}
+    # glibc would hand the memory of every step back and fault it in again for the next one
+    memory = {"MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_MMAP_THRESHOLD_": "100000000000"}
     ours = {VARIABLE: with_ext_dir(os.environ.get(VARIABLE))}
-    return folders | ours | few | (threads if device == "cpu" else {})
+    return folders | ours | few | (threads | memory if device == "cpu" else {})
 
 
 def data_sequences(data: Path) -> tuple[str, ...]:

@@ -46,9 +46,9 @@ def test_impossible_specs_are_errors(change):
 
 def test_widths_follow_the_encoder_unless_given():
     settings = {"input_channels": 1, "num_classes": 2, "embedding_dim": 8, "pool_op_kernel_sizes": ((1, 1), (2, 2))}
-    assert NetworkSpec(encoder="convnextv2_nano.fcmae", **settings).query_width == 128
-    assert NetworkSpec(encoder="convnextv2_tiny.fcmae", **settings).query_width == 256
-    assert NetworkSpec(encoder="convnextv2_tiny", query_width=64, **settings).query_width == 64
+    assert NetworkSpec(encoder="convnextv2_nano.fcmae", **settings).decoder_width == 128
+    assert NetworkSpec(encoder="convnextv2_tiny.fcmae", **settings).decoder_width == 256
+    assert NetworkSpec(encoder="convnextv2_tiny", decoder_width=64, **settings).decoder_width == 64
 
 
 def test_shuffle_up_equals_pixel_shuffle_in_2d_and_moves_depth_in_3d():
