@@ -5,11 +5,11 @@ from __future__ import annotations
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
-from nnunet_textguided.trainers.optimisation import AdamWWithWarmup
+from nnunet_textguided.trainers.optimisation import MuonWithWarmup
 from nnunet_textguided.trainers.short import ShortSchedule
 
 
-class nnUNetTrainerMatched(OrderPreservingAugmentation, AdamWWithWarmup, nnUNetTrainer):
+class nnUNetTrainerMatched(OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
     """The network nnU-Net planned, trained the way the text-guided network is."""
 
 

@@ -7,9 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnunet_textguided.trainers.muon import Muon
 from nnunet_textguided.trainers.schedule import WarmupPolyLR
 
+MATRIX_RATE = 6e-3
+"""Rate of weight matrices, which Muon updates."""
 LEARNING_RATE = 1e-3
+"""Rate of everything else, which AdamW updates."""
+SMALLEST_SIDE = 16
+"""Weights with fewer rows or columns are no matrices worth orthogonalising."""
 WEIGHT_DECAY = 5e-2
 BETAS = (0.9, 0.98)
 """As nnU-Net's own transformer (Primus)."""
@@ -20,31 +26,45 @@ PRETRAINED_RATE = 0.1
 
 
 def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict[str, Any]]:
-    """Sort parameters by rate and weight decay; the group of the decoder's weights comes first.
+    """Sort parameters by optimiser, rate and weight decay; the group of the decoder's matrices comes first.
 
-    Norms, biases and GRN are not decayed, nor what the network names in `no_weight_decay()`. Layers that a pretrained
-    encoder did not have before (the mixers along the slice axis) learn at the full rate.
+    Norms, biases and GRN are not decayed, nor what the network names in `no_weight_decay()`; AdamW updates these, and
+    small weights. Layers that a pretrained encoder did not have before (the mixers along the slice axis) learn at the
+    full rate.
 
     Args:
         network: Its encoder, if it has pretrained weights, sits at `encoder`.
         encoder_rate: Factor on the rate of `encoder`.
 
     Returns:
-        Groups with `params`, `base_lr`, `lr` and `weight_decay`; empty ones are left out.
+        Groups with `params`, `base_lr`, `lr`, `weight_decay` and `matrices`; empty ones are left out.
     """
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    groups: dict[tuple[bool, str], dict[str, Any]] = {}
     for slow in (False, True):
-        for decayed in (True, False):
-            rate = LEARNING_RATE * (encoder_rate if slow else 1.0)
-            decay = WEIGHT_DECAY if decayed else 0.0
-            groups[slow, decayed] = {"params": [], "base_lr": rate, "lr": rate, "weight_decay": decay}
+        for kind in ("matrix", "small", "exempt"):
+            rate = (MATRIX_RATE if kind == "matrix" else LEARNING_RATE) * (encoder_rate if slow else 1.0)
+            decay = 0.0 if kind == "exempt" else WEIGHT_DECAY
+            groups[slow, kind] = {
+                "params": [],
+                "base_lr": rate,
+                "lr": rate,
+                "weight_decay": decay,
+                "matrices": kind == "matrix",
+            }
     exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
     for name, parameter in network.named_parameters():
         name = name.removeprefix("_orig_mod.")  # torch.compile's prefix
         slow = encoder_rate != 1.0 and name.startswith("encoder.") and "mixer" not in name
-        decayed = parameter.ndim > 1 and name not in exempt
-        groups[slow, decayed]["params"].append(parameter)
+        kind = "exempt" if name in exempt else kind_of(parameter)
+        groups[slow, kind]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
+
+
+def kind_of(parameter: torch.Tensor) -> str:
+    """`exempt` (from decay) for vectors, `matrix` for weights of some size, `small` for the others."""
+    if parameter.ndim <= 1:
+        return "exempt"
+    return "matrix" if min(parameter.shape[0], parameter[0].numel()) >= SMALLEST_SIDE else "small"
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
@@ -53,15 +73,15 @@ def clip_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> 
     nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
 
 
-class AdamWWithWarmup:
-    """Mixin for nnU-Net trainers: AdamW, warm-up of 5 %, polynomial decay, gradient norm of at most 1."""
+class MuonWithWarmup:
+    """Mixin for nnU-Net trainers: Muon and AdamW, warm-up of 5 %, polynomial decay, gradient norm of at most 1."""
 
     encoder_rate: float = 1.0
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, WarmupPolyLR]:
         """Build optimiser and schedule; nnU-Net calls this in `initialize`."""
-        self.initial_lr, self.weight_decay = LEARNING_RATE, WEIGHT_DECAY  # what nnU-Net writes into its logs
-        optimizer = torch.optim.AdamW(parameter_groups(self.network, self.encoder_rate), betas=BETAS)
+        self.initial_lr, self.weight_decay = MATRIX_RATE, WEIGHT_DECAY  # what nnU-Net writes into its logs
+        optimizer = Muon(parameter_groups(self.network, self.encoder_rate), betas=BETAS)
         optimizer.register_step_pre_hook(clip_gradients)
         total = self.num_epochs * self.num_iterations_per_epoch
         return optimizer, WarmupPolyLR(optimizer, total, self.num_iterations_per_epoch)

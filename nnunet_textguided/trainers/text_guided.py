@@ -24,12 +24,12 @@ from nnunet_textguided.text.conditioning import condition
 from nnunet_textguided.trainers.encoder_weights import check_reachable
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
-from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE, AdamWWithWarmup
+from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE, MuonWithWarmup
 from nnunet_textguided.trainers.short import ShortSchedule
 from nnunet_textguided.trainers.text_bank import ensure_bank
 
 
-class TextGuidedTrainer(OrderPreservingAugmentation, AdamWWithWarmup, nnUNetTrainer):
+class TextGuidedTrainer(OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
     """Class names as segmentation queries on a ConvNeXt V2 encoder, inside nnU-Net's training."""
 
     restoring = False

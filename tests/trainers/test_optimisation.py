@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from nnunet_textguided.trainers.muon import Muon
 from nnunet_textguided.trainers.optimisation import (
     LEARNING_RATE,
+    MATRIX_RATE,
     WEIGHT_DECAY,
     clip_gradients,
+    kind_of,
     parameter_groups,
 )
 from nnunet_textguided.trainers.schedule import WarmupPolyLR
@@ -18,8 +21,8 @@ class Toy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.ModuleDict({"conv": nn.Linear(2, 2), "mixer": nn.Linear(2, 2, bias=False)})
-        self.decoder = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+        self.encoder = nn.ModuleDict({"conv": nn.Linear(16, 16), "mixer": nn.Linear(16, 16, bias=False)})
+        self.decoder = nn.Sequential(nn.Linear(16, 16), nn.LayerNorm(16))
         self.queries = nn.ParameterDict({"background": nn.Parameter(torch.ones(1, 2))})
 
     def no_weight_decay(self) -> set[str]:
@@ -31,16 +34,16 @@ def group_of(groups: list[dict], parameter: nn.Parameter) -> dict:
 
 
 def make_optimizer(encoder_rate: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameter_groups(Toy(), encoder_rate))
+    return Muon(parameter_groups(Toy(), encoder_rate))
 
 
 def test_pretrained_encoder_gets_a_tenth_and_its_new_mixers_the_full_rate():
     toy = Toy()
     groups = parameter_groups(toy, 0.1)
-    assert group_of(groups, toy.encoder["conv"].weight)["base_lr"] == pytest.approx(0.1 * LEARNING_RATE)
+    assert group_of(groups, toy.encoder["conv"].weight)["base_lr"] == pytest.approx(0.1 * MATRIX_RATE)
     assert group_of(groups, toy.encoder["conv"].bias)["base_lr"] == pytest.approx(0.1 * LEARNING_RATE)
-    assert group_of(groups, toy.encoder["mixer"].weight)["base_lr"] == pytest.approx(LEARNING_RATE)
-    assert group_of(groups, toy.decoder[0].weight)["base_lr"] == pytest.approx(LEARNING_RATE)
+    assert group_of(groups, toy.encoder["mixer"].weight)["base_lr"] == pytest.approx(MATRIX_RATE)
+    assert group_of(groups, toy.decoder[0].weight)["base_lr"] == pytest.approx(MATRIX_RATE)
 
 
 def test_norms_biases_and_queries_are_not_decayed():
@@ -59,7 +62,29 @@ def test_every_parameter_is_in_exactly_one_group():
 
 
 def test_encoder_from_scratch_learns_at_the_full_rate():
-    assert {group["base_lr"] for group in parameter_groups(Toy(), 1.0)} == {LEARNING_RATE}
+    toy = Toy()
+    groups = parameter_groups(toy, 1.0)
+    matrix, bias = toy.encoder["conv"].weight, toy.encoder["conv"].bias
+    assert group_of(groups, matrix)["base_lr"] == MATRIX_RATE
+    assert group_of(groups, bias)["base_lr"] == LEARNING_RATE
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ((64,), "exempt"),
+        ((64, 64), "matrix"),
+        ((64, 32, 3, 3), "matrix"),
+        ((64, 1, 7, 7), "matrix"),  # depth-wise: 64 x 49
+        ((64, 1, 3, 1, 1), "small"),  # mixer along the slice axis
+        ((16, 1, 3, 3), "small"),  # first convolution of one channel
+        ((1, 256), "small"),  # bias of a query
+    ],
+)
+def test_only_weights_of_some_size_count_as_matrices(shape: tuple[int, ...], kind: str):
+    assert kind_of(nn.Parameter(torch.zeros(shape))) == kind
+    group = parameter_groups(nn.ParameterDict({"weight": nn.Parameter(torch.zeros(shape))}))[0]
+    assert group["matrices"] == (kind == "matrix")
 
 
 def test_schedule_warms_up_then_decays_to_zero():
@@ -77,7 +102,7 @@ def test_encoder_stays_at_a_tenth_over_scheduler_steps_and_after_resume():
     schedule = WarmupPolyLR(optimizer, total_iterations=40, iterations_per_epoch=10)
 
     def ratio(opt: torch.optim.Optimizer) -> float:
-        rates = sorted({group["lr"] for group in opt.param_groups})
+        rates = sorted({group["lr"] for group in opt.param_groups if group["matrices"]})
         return rates[0] / rates[-1]
 
     for epoch in range(2):
