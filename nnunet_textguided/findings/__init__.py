@@ -1,0 +1,1 @@
+"""Abnormalities of structures: annotations, training loss, and what a trained model says of them."""
