@@ -32,9 +32,16 @@ def run(args: argparse.Namespace) -> int:
     """
     from nnunet_textguided.dataset_conversion.conversion import default_processes
     from nnunet_textguided.dataset_conversion.spider import SpiderOptions, convert_spider
+    from nnunet_textguided.findings.annotations import FINDINGS_FILE
 
     options = SpiderOptions(
-        tuple(args.sequences or ()), tuple(args.channels or ()), args.canal, args.partial, args.above
+        tuple(args.sequences or ()),
+        tuple(args.channels or ()),
+        args.canal,
+        args.partial,
+        args.above,
+        args.modic,
+        args.pfirrmann,
     )
     if args.processes is not None and args.processes < 1:
         raise UserError(f"--processes needs to be at least 1, got {args.processes}.")
@@ -43,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         args.source, args.dataset_id, args.name, options, processes=processes, overwrite=args.overwrite
     )
     print(f"Wrote {len(manifest.cases)} cases to {folder} (orientation PIR). Folds: {manifest.splits}.")
+    if (folder / FINDINGS_FILE).is_file():
+        print(f"Findings of the gradings: {folder / FINDINGS_FILE}.")
     if manifest.skipped:
         print(f"{len(manifest.skipped)} patients lack the chosen sequences and have no case; manifest.json names them.")
     if missing_paths("nnUNet_preprocessed"):
@@ -90,6 +99,16 @@ def _add_spider(parser: argparse.ArgumentParser) -> None:
         choices=ABOVE_CHOICES,
         default="background",
         help="what vertebrae above T9 and discs above T9/T10 become (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--modic", type=int, default=1, metavar="TYPE", help="smallest Modic type that counts as present (default: 1)"
+    )
+    parser.add_argument(
+        "--pfirrmann",
+        type=int,
+        default=4,
+        metavar="GRADE",
+        help="smallest Pfirrmann grade that counts as disc degeneration (default: 4)",
     )
     parser.add_argument("--processes", type=int, metavar="N", help="processes to use (default: the cores, at most 8)")
     parser.add_argument(

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -31,6 +31,7 @@ from nnunet_textguided.dataset_conversion.splits import (
 from nnunet_textguided.dataset_conversion.target import FILE_ENDING, open_manifest, remove_case
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import save_json_atomic
+from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, write_findings
 from nnunet_textguided.nnunet_paths import missing_paths, require_paths
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class DatasetDescription:
         missing: Source (the case ids' prefix) to the structures it does not annotate.
         reference: Where the data come from.
         licence: Under which terms.
+        findings: The entry `findings` of the block `text_guidance`; empty where the source has none.
+        annotate: Case to patient -> the findings of these cases.
     """
 
     name: str
@@ -55,6 +58,8 @@ class DatasetDescription:
     missing: dict[str, list[str]] = field(default_factory=dict)
     reference: str = ""
     licence: str = ""
+    findings: dict[str, Any] = field(default_factory=dict)
+    annotate: Callable[[Mapping[str, str]], list[Annotation]] | None = None
 
     def dataset_json(self, num_training: int) -> dict[str, Any]:
         """Return the content of dataset.json.
@@ -62,6 +67,9 @@ class DatasetDescription:
         Args:
             num_training: Number of cases in imagesTr.
         """
+        block: dict[str, Any] = {"orientation": CANONICAL_ORIENTATION, "missing": self.missing}
+        if self.findings:
+            block["findings"] = self.findings
         return {
             "name": self.name,
             "reference": self.reference,
@@ -70,7 +78,7 @@ class DatasetDescription:
             "labels": self.labels,
             "numTraining": num_training,
             "file_ending": FILE_ENDING,
-            "text_guidance": {"orientation": CANONICAL_ORIENTATION, "missing": self.missing},
+            "text_guidance": block,
         }
 
 
@@ -83,7 +91,7 @@ def run_conversion(
     processes: int,
     overwrite: bool,
 ) -> Manifest:
-    """Convert all cases that can be converted and write dataset.json, the splits and the manifest.
+    """Convert all cases that can be converted and write dataset.json, findings, the splits and the manifest.
 
     Args:
         tasks: The cases.
@@ -113,6 +121,9 @@ def run_conversion(
     if not missing_paths("nnUNet_preprocessed"):
         preprocessed = require_paths("nnUNet_preprocessed")["nnUNet_preprocessed"]
         install_splits(folder, preprocessed / folder.name, overwrite)
+    if description.annotate is not None:
+        annotations = description.annotate({case: patients[case] for case in manifest.cases})
+        write_findings(annotations, folder / FINDINGS_FILE)
     save_json_atomic(description.dataset_json(len(manifest.cases)), folder / "dataset.json")
     manifest.complete = not manifest.problems
     manifest.save(folder)

@@ -6,12 +6,20 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.dataset_conversion.cases import CaseTask
 from nnunet_textguided.dataset_conversion.conversion import DatasetDescription, run_conversion
 from nnunet_textguided.dataset_conversion.manifest import Manifest
+from nnunet_textguided.dataset_conversion.spider_gradings import (
+    GRADINGS_FILE,
+    annotations_of,
+    findings_block,
+    gradings,
+    read_gradings,
+)
 from nnunet_textguided.dataset_conversion.spider_labels import (
     NOT_ANNOTATED,
     SEQUENCES,
@@ -36,6 +44,8 @@ class SpiderOptions:
         canal: Keep the spinal canal as a class.
         partial: What partially visible vertebrae become: vertebra, background or ignore.
         above: What lies above T9 becomes: background or ignore.
+        modic: Smallest Modic type that counts as a finding.
+        pfirrmann: Smallest Pfirrmann grade that counts as disc degeneration.
     """
 
     sequences: tuple[str, ...] = ()
@@ -43,13 +53,16 @@ class SpiderOptions:
     canal: bool = False
     partial: str = "vertebra"
     above: str = "background"
+    modic: int = 1
+    pfirrmann: int = 4
 
     def check(self) -> None:
         """Refuse choices that contradict each other.
 
         Raises:
-            UserError: Both sequences and channels, a single channel, or one named twice.
+            UserError: Both sequences and channels, a single channel, one named twice, or a grade that does not exist.
         """
+        gradings(self.modic, self.pfirrmann)
         if self.sequences and self.channels:
             raise UserError("Give either --sequences (a case each) or --channels (one case a patient), not both.")
         if len(self.channels) == 1:
@@ -104,10 +117,23 @@ def convert_spider(
         missing={"spider": list(NOT_ANNOTATED)},
         reference="https://doi.org/10.5281/zenodo.10159290",
         licence="CC BY 4.0",
+        **_findings(source, options),
     )
     fresh = Manifest("spider", _as_json(options, sequences), str(source), problems=problems, skipped=skipped)
     manifest = run_conversion(tasks, description, fresh, folder, processes=processes, overwrite=overwrite)
     return folder, manifest
+
+
+def _findings(source: Path, options: SpiderOptions) -> dict[str, Any]:
+    """What the radiologist's gradings add to the description; nothing where the file is not there."""
+    path = source / GRADINGS_FILE
+    if not path.is_file():
+        return {}
+    chosen = gradings(options.modic, options.pfirrmann)
+    return {
+        "findings": findings_block(chosen),
+        "annotate": partial(annotations_of, found=read_gradings(path, chosen)),
+    }
 
 
 def find_series(source: Path) -> tuple[Series, dict[str, str]]:
@@ -187,4 +213,6 @@ def _as_json(options: SpiderOptions, sequences: Sequence[str]) -> dict[str, Any]
         "canal": options.canal,
         "partial": options.partial,
         "above": options.above,
+        "modic": options.modic,
+        "pfirrmann": options.pfirrmann,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path, save_json_atomic
+from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, write_findings
 from nnunet_textguided.nnunet_paths import missing_paths, require_paths
 from nnunet_textguided.synthetic.findings_plan import FINDINGS
 from nnunet_textguided.synthetic.phantom import DIRECTION, ORIENTATION, Phantom, PhantomSpec, generate_phantom
@@ -74,10 +74,10 @@ def write_phantom_dataset(
     _check_count(n_cases)
     folder = Path(nnunet_raw) / f"Dataset{dataset_id:03d}_{name}"
     cases = [f"phantom_{number:03d}" for number in range(n_cases)]
-    rows: list[list[object]] = []
+    annotations: list[Annotation] = []
     for number, case in enumerate(cases):
         phantom = generate_phantom(phantom_seed(seed, number), spec)
-        rows += _finding_rows(case, phantom)
+        annotations += [Annotation(case, f.structure, f.finding, f.present, f.position_mm) for f in phantom.findings]
         labels = np.where(phantom.canal & (phantom.labels == 0), CANAL_CODE, phantom.labels).astype(np.uint8)
         for array, file in (
             (phantom.t1, folder / "imagesTr" / f"{case}_0000.nii.gz"),
@@ -85,7 +85,7 @@ def write_phantom_dataset(
             (labels if keep_canal else phantom.labels, folder / "labelsTr" / f"{case}.nii.gz"),
         ):
             _write_image(sitk, to_sitk(array, phantom), file)
-    _write_findings(rows, folder / "findings.csv")
+    write_findings(annotations, folder / FINDINGS_FILE)
     save_json_atomic(make_splits(cases, seed), folder / "splits_final.json")
     save_json_atomic(_dataset_json(n_cases, keep_canal), folder / "dataset.json")
     if not missing_paths("nnUNet_preprocessed"):
@@ -169,21 +169,6 @@ def _write_image(sitk_module: object, image: sitk.Image, file: Path) -> None:
             sitk_module.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:  # SimpleITK's only kind of error
             raise UserError(f"Could not write {file}: {str(error).strip().splitlines()[-1]}") from error
-
-
-def _finding_rows(case: str, phantom: Phantom) -> list[list[object]]:
-    rows = []
-    for finding in phantom.findings:
-        position = ["", "", ""] if finding.position_mm is None else [f"{value:.2f}" for value in finding.position_mm]
-        rows.append([case, finding.structure, finding.finding, finding.present, *position])
-    return rows
-
-
-def _write_findings(rows: list[list[object]], file: Path) -> None:
-    with atomic_path(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["case", "structure", "finding", "present", "x_mm", "y_mm", "z_mm"])
-        writer.writerows(rows)
 
 
 def _dataset_json(n_cases: int, keep_canal: bool) -> dict[str, object]:
