@@ -35,6 +35,18 @@ def test_singular_vectors_stay():
     torch.testing.assert_close(turned, torch.diag(turned.diagonal()), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("decay", [0.1, 1.0])
+def test_result_is_that_of_the_plain_iteration_also_for_nearly_singular_matrices(decay: float):
+    u, _, vh = torch.linalg.svd(matrix_of(24, 60), full_matrices=False)
+    matrix = u * torch.exp(-decay * torch.arange(24.0)) @ vh  # singular values down to 1e-10
+    x = matrix.double() / matrix.double().norm()
+    a, b, c = 3.4445, -4.7750, 2.0315
+    for _ in range(5):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    torch.testing.assert_close(orthogonalise(matrix[None])[0].double(), x, atol=2e-3, rtol=0)
+
+
 @pytest.mark.parametrize("factor", [1e-4, 1e4])
 def test_update_does_not_depend_on_the_size_of_the_gradient(factor: float):
     start, gradient = matrix_of(16, 48), matrix_of(16, 48, seed=1)
