@@ -102,8 +102,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
     """Bring all singular values near 1 by a Newton-Schulz iteration.
 
-    The iteration X <- (a + b X X^T + c (X X^T)^2) X multiplies X by polynomials of its Gram matrix X X^T, which commute.
-    So they are multiplied with each other first, in the size of the shorter side, and X is touched twice only.
+    The iteration X <- (a + b X X^T + c (X X^T)^2) X multiplies X by polynomials of its Gram matrix X X^T. They
+    commute, so they are multiplied with each other first, in the size of the shorter side.
 
     Args:
         matrices: (N, rows, columns), any floating type.
