@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text-model", help="open_clip name, JSON configuration, local-dir:..., hf-hub:..., random or one-hot")
     add("--text-weights", help="open_clip tag or a checkpoint file")
     add("--templates", nargs="+", help="prompt templates with {term} and, optionally, {modality}")
+    add("--findings", nargs="+", default=["all"], help="names of findings to train for, all (default) or none")
     add("--mirror-axes", nargs="+", default=["auto"], help="auto, all, none, or axes of the preprocessed array: 0 1 2")
     add("--whitening", type=float, help="exponent of the bank's whitening, 0 (none) to 1 (orthogonal rows)")
     add("--seed", type=int, help="seed of the training (exact with nnUNet_n_proc_DA=0)")
@@ -27,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     """Write the plans and say what is in them."""
     from nnunet_textguided.dataset_conversion.splits import install_splits
     from nnunet_textguided.files import load_json
+    from nnunet_textguided.findings.annotations import FINDINGS_FILE
     from nnunet_textguided.nnunet_paths import require_paths
+    from nnunet_textguided.trainers.finding_targets import install_findings
     from nnunet_textguided.trainers.guidance import BLOCK
     from nnunet_textguided.trainers.plan import preprocessed_folder, write_text_guided_plans
 
@@ -35,15 +38,25 @@ def run(args: argparse.Namespace) -> int:
     raw = require_paths("nnUNet_raw")["nnUNet_raw"] / folder.name
     if raw.is_dir() and install_splits(raw, folder):
         print(f"splits taken over from {raw / 'splits_final.json'}")
+    if raw.is_dir() and install_findings(raw, folder):
+        print(f"findings taken over from {raw / FINDINGS_FILE}")
     path = write_text_guided_plans(
-        folder, args.plans, args.name, _options(args), _mirror_axes(args.mirror_axes), args.overwrite
+        folder,
+        args.plans,
+        args.name,
+        _options(args),
+        mirror=_mirror_axes(args.mirror_axes),
+        findings=_findings(args.findings),
+        overwrite=args.overwrite,
     )
     plans = load_json(path)
     block = plans[BLOCK]
     print(f"wrote {path}")
     for key in ("encoder", "encoder_weights", "text_model", "text_weights", "mirror_axes", "whitening", "seed"):
         print(f"  {key}: {block[key]}")
-    print(f"  {len(block['names'])} structures: {', '.join(block['names'])}")
+    for kind in ("names", "findings"):
+        title = "structures" if kind == "names" else kind
+        print(f"  {len(block[kind])} {title}: {', '.join(block[kind]) or '-'}")
     configuration = next(iter(plans["configurations"]))
     print(f"next: nnUNetv2_train {args.dataset} {configuration} 0 -tr TextGuidedTrainer -p {path.stem}")
     return 0
@@ -59,6 +72,12 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.text_model and not args.text_weights:
         options["text_weights"] = None  # the default tag belongs to the default model
     return options
+
+
+def _findings(words: list[str]) -> list[str] | None:
+    if words == ["all"]:
+        return None
+    return [] if words == ["none"] else words
 
 
 def _mirror_axes(words: list[str]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.text.glossary import terms_for
 from nnunet_textguided.text.prompts import DEFAULT_TEMPLATES
 from nnunet_textguided.trainers.mirroring import check_mirror_mode
@@ -58,6 +59,10 @@ class TextGuidance:
             raise UserError(f"Whitening is an exponent from 0 (none) to 1 (orthogonal rows), got {self.whitening}.")
         check_mirror_mode(self.mirror_axes["mode"])
 
+    def vocabulary(self) -> FindingVocabulary:
+        """The findings the model is trained for."""
+        return FindingVocabulary.from_block(self.findings, self.names)
+
     def to_block(self) -> dict[str, Any]:
         """The block as it stands in plans.json."""
         return asdict(self)
@@ -104,7 +109,25 @@ class TextGuidance:
             )
         given.setdefault("terms", dict(zip(names, terms_for(names, own_terms), strict=True)))
         given.setdefault("orientation", about.get("orientation"))
+        given["findings"] = _chosen_findings(given.get("findings"), about.get("findings", {}), names)
         return cls(**{**given, "names": names})
+
+
+def _chosen_findings(chosen: Mapping[str, Any] | None, declared: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """Findings with their terms: those of the plans if they say any (or none), else all of the data set."""
+    vocabulary = FindingVocabulary.from_block(declared, names)
+    entries = {
+        name: {"term": term, "applies_to": list(sites)}
+        for name, term, sites in zip(vocabulary.names, vocabulary.terms, vocabulary.applies_to, strict=True)
+    }
+    if chosen is None:
+        return entries
+    if any(entries.get(name) != entry for name, entry in chosen.items()):
+        raise UserError(
+            f"The plans were made for the findings {dict(chosen)}, but dataset.json declares {entries}. "
+            "Make new plans: nnunet_textguided plan -d DATASET_ID --name NEW_NAME"
+        )
+    return dict(chosen)
 
 
 def _known_keys(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def write_text_guided_plans(
     name: str | None = None,
     options: Mapping[str, Any] | None = None,
     mirror: Any = "auto",
+    findings: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Copy plans and add the block.
@@ -75,6 +76,7 @@ def write_text_guided_plans(
         name: Identifier of the copy; `source` + `TextGuided` when None.
         options: Fields of `TextGuidance` that differ from their defaults.
         mirror: `auto`, `all`, `none` or axes of the preprocessed 3D array.
+        findings: Names of the findings to train for; None = all that dataset.json declares.
         overwrite: Replace plans of that name.
 
     Returns:
@@ -92,6 +94,8 @@ def write_text_guided_plans(
     if name == source:
         raise UserError(f"--name {name} is the name of the plans that are copied; choose another.")
     options = dict(options or {})
+    if findings is not None:
+        options["findings"] = choose_findings(dataset_json, findings)
     setting = {"mode": check_mirror_mode(mirror), "order_fixed_axes": None}
     guidance = TextGuidance.for_dataset(dataset_json, {**options, "mirror_axes": setting})
     check_encoder_name(guidance.encoder)
@@ -104,6 +108,23 @@ def write_text_guided_plans(
     copy[BLOCK] = {**guidance.to_block(), "mirror_axes": setting}
     save_json_atomic(copy, path)
     return path
+
+
+def choose_findings(dataset_json: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Pick findings of a data set by name, in the order of dataset.json.
+
+    Args:
+        dataset_json: Declares them.
+        names: Some of them, or none.
+
+    Raises:
+        UserError: A name it does not declare; the text lists those it does.
+    """
+    declared = TextGuidance.for_dataset(dataset_json).findings
+    unknown = [name for name in names if name not in declared]
+    if unknown:
+        raise UserError(f"dataset.json declares no findings {unknown}; it has {list(declared) or 'none'}.")
+    return {name: entry for name, entry in declared.items() if name in names}
 
 
 def _order_fixed_axes(folder: Path, plans: Mapping[str, Any], dataset_json: Mapping[str, Any]) -> list[int]:

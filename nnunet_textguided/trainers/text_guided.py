@@ -22,6 +22,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.text.conditioning import condition
 from nnunet_textguided.trainers.encoder_weights import check_reachable
+from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE, MuonWithWarmup
@@ -29,7 +30,7 @@ from nnunet_textguided.trainers.short import ShortSchedule
 from nnunet_textguided.trainers.text_bank import ensure_bank
 
 
-class TextGuidedTrainer(OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
+class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
     """Class names as segmentation queries on a ConvNeXt V2 encoder, inside nnU-Net's training."""
 
     restoring = False

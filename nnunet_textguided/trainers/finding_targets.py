@@ -1,0 +1,104 @@
+"""What is known of the findings of a training case, ready for the loss."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import atomic_path
+from nnunet_textguided.findings.annotations import FINDINGS_FILE, FindingAnnotations, read_findings
+from nnunet_textguided.findings.vocabulary import FindingVocabulary
+
+log = logging.getLogger(__name__)
+
+
+def install_findings(raw_folder: Path, preprocessed_folder: Path) -> bool:
+    """Copy findings.csv beside the preprocessed data, as nnU-Net does with the segmentations.
+
+    Args:
+        raw_folder: `nnUNet_raw/DatasetXXX_Name`; need not exist any more.
+        preprocessed_folder: `nnUNet_preprocessed/DatasetXXX_Name`.
+
+    Returns:
+        Whether a new or changed file was copied.
+    """
+    source, target = raw_folder / FINDINGS_FILE, preprocessed_folder / FINDINGS_FILE
+    if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
+        return False
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+    log.info("Copied %s to %s", source, target)
+    return True
+
+
+def load_findings(
+    preprocessed_folder: Path, dataset_json: Mapping[str, Any], structures: Sequence[str], cases: Sequence[str]
+) -> FindingAnnotations:
+    """Read the findings of a preprocessed data set and check them against its dataset.json.
+
+    Args:
+        preprocessed_folder: `nnUNet_preprocessed/DatasetXXX_Name`.
+        dataset_json: Declares the findings.
+        structures: Structure names in channel order.
+        cases: Cases that exist.
+
+    Raises:
+        UserError: The file is missing or says what cannot be.
+    """
+    path = preprocessed_folder / FINDINGS_FILE
+    if not path.is_file():
+        raise UserError(
+            f"dataset.json declares findings, but {path} does not exist. Put {FINDINGS_FILE} into the raw data set's "
+            "folder and run nnunet_textguided plan again, or train without: nnunet_textguided plan --findings none"
+        )
+    declared = FindingVocabulary.from_block(dataset_json.get("text_guidance", {}).get("findings", {}), structures)
+    return read_findings(path, declared, set(cases))
+
+
+class FindingTargets:
+    """Looks up what is known of the cases of a batch.
+
+    Args:
+        annotations: Of the whole data set.
+        vocabulary: What the model is trained for.
+        codes: Label codes of the vocabulary's structures.
+        dataset: nnU-Net's preprocessed data set; gives the size of each structure, once a case.
+    """
+
+    def __init__(
+        self, annotations: FindingAnnotations, vocabulary: FindingVocabulary, codes: Sequence[int], dataset: Any
+    ) -> None:
+        self.annotations = annotations
+        self.vocabulary = vocabulary
+        self.codes = np.asarray(codes)
+        self.dataset = dataset
+        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of_batch(self, cases: Sequence[str], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return status (B, S, F) int8 and structure sizes (B, S) in voxels.
+
+        Args:
+            cases: Case identifiers, one a sample.
+            device: Where the tensors go.
+        """
+        status, sizes = zip(*(self._of_case(str(case)) for case in cases), strict=True)
+        return (
+            torch.from_numpy(np.stack(status)).to(device, non_blocking=True),
+            torch.from_numpy(np.stack(sizes)).to(device, non_blocking=True),
+        )
+
+    def _of_case(self, case: str) -> tuple[np.ndarray, np.ndarray]:
+        if case not in self._known:
+            _, segmentation, *_ = self.dataset.load_case(case)
+            labels = np.asarray(segmentation[:]).ravel()
+            counts = np.bincount(labels[labels > 0].astype(np.int64), minlength=int(self.codes.max()) + 1)
+            sizes = counts[self.codes].astype(np.float32)
+            self._known[case] = self.annotations.status(case, self.vocabulary), sizes
+        return self._known[case]

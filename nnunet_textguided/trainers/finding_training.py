@@ -1,0 +1,113 @@
+"""Findings in nnU-Net's training loop: their loss beside the segmentation's, their metrics in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.loss import FindingLoss
+from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
+
+FINDING_WEIGHT = 1.0
+"""Of the findings' loss beside nnU-Net's segmentation loss."""
+
+
+class SegmentationAndFindingLoss(nn.Module):
+    """nnU-Net's loss of the segmentation outputs plus that of the finding maps behind them.
+
+    The cases of a batch are announced before the forward pass with `announce`, as nnU-Net hands the loss nothing but
+    outputs and targets.
+
+    Args:
+        segmentation: nnU-Net's loss over the supervised levels.
+        findings: Loss of the finding maps.
+        targets: Looks up what is known of a case.
+        weight: Of the findings' loss.
+    """
+
+    def __init__(
+        self, segmentation: nn.Module, findings: FindingLoss, targets: FindingTargets, weight: float = FINDING_WEIGHT
+    ) -> None:
+        super().__init__()
+        self.segmentation = segmentation
+        self.findings = findings
+        self.targets = targets
+        self.weight = weight
+        self.cases: list[str] = []
+
+    def announce(self, cases: list[str]) -> None:
+        """Say which cases the next batch holds, one a sample."""
+        self.cases = list(cases)
+
+    def forward(self, outputs: list[torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
+        """Return the sum of both losses.
+
+        Args:
+            outputs: Segmentation logits of all levels, then the finding maps (B, F, ...).
+            targets: Label maps (B, 1, ...) of the segmentation levels.
+        """
+        *levels, maps = outputs
+        if len(self.cases) != maps.shape[0]:
+            raise RuntimeError(f"Expected {maps.shape[0]} announced cases, got {len(self.cases)}.")
+        status, sizes = self.targets.of_batch(self.cases, maps.device)
+        findings = self.findings(maps, targets[0][:, 0], status, sizes)
+        return self.segmentation(levels, targets) + self.weight * findings
+
+
+class FindingTraining:
+    """Mixin for nnU-Net trainers whose network returns finding maps behind the segmentation outputs.
+
+    The trainer has `finding_vocabulary()`; with an empty one everything is as without this mixin.
+    """
+
+    def finding_vocabulary(self) -> FindingVocabulary:
+        """What the model is trained for; the block `text_guidance` of the plans decides."""
+        return self.guidance.vocabulary()
+
+    def _build_loss(self) -> nn.Module:
+        """nnU-Net's loss, and that of the findings if there are any."""
+        segmentation = super()._build_loss()
+        vocabulary = self.finding_vocabulary()
+        if not len(vocabulary):
+            return segmentation
+        codes = [int(self.dataset_json["labels"][name]) for name in vocabulary.structures]
+        findings = FindingLoss(codes, self._patch_spacing())
+        return SegmentationAndFindingLoss(segmentation, findings, self._finding_targets(vocabulary, codes))
+
+    def _patch_spacing(self) -> list[float]:
+        """Spacing of the patch's axes in mm; a 2D patch is a slice along the first."""
+        return list(self.configuration_manager.spacing)[-len(self.configuration_manager.patch_size) :]
+
+    def _finding_targets(self, vocabulary: FindingVocabulary, codes: list[int]) -> FindingTargets:
+        from nnunetv2.paths import nnUNet_raw
+        from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+
+        folder = Path(self.preprocessed_dataset_folder_base)
+        if nnUNet_raw:
+            install_findings(Path(str(nnUNet_raw)) / folder.name, folder)
+        dataset_class = infer_dataset_class(self.preprocessed_dataset_folder)  # nnU-Net sets its own after the loss
+        identifiers = dataset_class.get_identifiers(self.preprocessed_dataset_folder)
+        annotations = load_findings(folder, self.dataset_json, vocabulary.structures, identifiers)
+        if not annotations.cases():
+            raise UserError(f"{folder}: findings are declared, but not one is assessed.")
+        dataset = dataset_class(self.preprocessed_dataset_folder, identifiers)
+        return FindingTargets(annotations, vocabulary, codes, dataset)
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's step; the loss is told the cases."""
+        self._announce(batch)
+        return super().train_step(batch)
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's step; the loss is told the cases."""
+        self._announce(batch)
+        return super().validation_step(batch)
+
+    def _announce(self, batch: dict[str, Any]) -> None:
+        if isinstance(self.loss, SegmentationAndFindingLoss):
+            self.loss.announce(batch["keys"])
