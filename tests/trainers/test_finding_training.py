@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_dataset import SMALL
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.annotations import Annotation, write_findings
+from nnunet_textguided.trainers import TextGuidedTrainer, VisualOnlyTrainer
+from nnunet_textguided.trainers.finding_targets import install_findings
+from nnunet_textguided.trainers.finding_training import SegmentationAndFindingLoss
+from nnunet_textguided.trainers.plan import choose_findings, write_text_guided_plans
+
+FINDINGS = {
+    "bulge": {"term": "bulging of the disc", "applies_to": ["L5/S"]},
+    "fracture": {"term": "fracture of the vertebra", "applies_to": ["L5", "S"]},
+}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder of the test's own."""
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def annotated(tiny_dataset: Path):
+    """The tiny data set with findings: every second case bulges, fractures of the first four cases are assessed."""
+    saved = {name: (tiny_dataset / name).read_bytes() for name in ("dataset.json",)}
+    dataset_json = json.loads(saved["dataset.json"])
+    dataset_json["text_guidance"] = {"findings": FINDINGS}
+    (tiny_dataset / "dataset.json").write_text(json.dumps(dataset_json))
+    rows = [Annotation(f"case_{n:02d}", "L5/S", "bulge", n % 2) for n in range(12)]
+    rows += [Annotation(f"case_{n:02d}", "L5", "fracture", int(n == 1)) for n in range(4)]
+    write_findings(rows, tiny_dataset / "findings.csv")
+    yield tiny_dataset
+    (tiny_dataset / "findings.csv").unlink(missing_ok=True)
+    for name, content in saved.items():
+        (tiny_dataset / name).write_bytes(content)
+
+
+@pytest.fixture
+def finding_plans(annotated: Path, results: Path):
+    path = write_text_guided_plans(annotated, name="nnUNetPlansFindings", options=SMALL)
+    yield path.stem
+    for file in annotated.glob("nnUNetPlansFindings*"):
+        file.unlink()
+
+
+def test_findings_of_the_data_set_are_in_the_plans_and_the_bank(make_trainer, finding_plans: str):
+    trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
+    trainer.initialize()
+    assert trainer.guidance.findings == FINDINGS
+    assert trainer.network.queries.num_findings == 2
+    assert trainer.class_vectors.shape[0] == 3 + 2
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+@pytest.mark.parametrize("trainer_class", [TextGuidedTrainer, VisualOnlyTrainer])
+def test_a_step_teaches_structures_and_findings(make_trainer, finding_plans: str, trainer_class, configuration: str):
+    trainer = make_trainer(trainer_class, plans=finding_plans, configuration=configuration)
+    trainer.initialize()
+    patch = trainer.configuration_manager.patch_size
+    labels = torch.zeros(2, 1, *patch)
+    labels[..., 4:12, 4:20], labels[..., 14:20, 4:20] = 2, 3
+    target = [labels[..., :: round(1 / s[-2]), :: round(1 / s[-1])] for s in trainer._get_deep_supervision_scales()]
+    batch = {"data": torch.randn(2, 1, *patch), "target": target, "keys": ["case_01", "case_02"]}
+    before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+    first = float(trainer.train_step(copy.deepcopy(batch))["loss"])
+    changed = {name for name, p in trainer.network.named_parameters() if not torch.equal(p, before[name])}
+    assert "query_decoder.to_mask.weight" in changed
+    losses = [float(trainer.train_step(copy.deepcopy(batch))["loss"]) for _ in range(8)]
+    assert min(losses) < first
+
+
+def test_the_loss_is_nnunets_plus_that_of_the_cases_findings(make_trainer, finding_plans: str):
+    trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
+    trainer.initialize()
+    loss = trainer.loss
+    assert isinstance(loss, SegmentationAndFindingLoss)
+    labels = torch.zeros(2, 1, 32, 32)
+    labels[:, :, 4:20, 4:20] = 3
+    scales = trainer._get_deep_supervision_scales()
+    target = [labels[:, :, :: round(1 / s[0]), :: round(1 / s[1])] for s in scales]
+    outputs = [torch.randn(2, 4, *t.shape[2:]) for t in target] + [torch.randn(2, 2, 32, 32)]
+    loss.announce(["case_00", "case_01"])
+    status, sizes = loss.targets.of_batch(["case_00", "case_01"], torch.device("cpu"))
+    expected = loss.segmentation(outputs[:-1], target) + loss.findings(outputs[-1], labels[:, 0], status, sizes)
+    assert loss(outputs, target).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert status[:, 2, 0].tolist() == [0, 1]  # bulge of the disc
+    assert status[:, 0].tolist() == [[-1, -1], [-1, -1]]  # the sacrum was not assessed
+
+
+def test_sizes_are_those_of_the_whole_preprocessed_structure(make_trainer, finding_plans: str):
+    trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
+    trainer.initialize()
+    targets = trainer.loss.targets
+    _, sizes = targets.of_batch(["case_03"], torch.device("cpu"))
+    _, segmentation, *_ = targets.dataset.load_case("case_03")
+    assert sizes[0].tolist() == [float(np.sum(np.asarray(segmentation[:]) == code)) for code in (1, 2, 3)]
+
+
+def test_training_with_findings_runs_to_the_end_and_the_model_predicts(make_trainer, finding_plans: str):
+    trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
+    trainer.run_training()
+    assert (Path(trainer.output_folder) / "checkpoint_final.pth").is_file()
+    trainer.set_deep_supervision_enabled(False)
+    assert trainer.network(torch.randn(1, 1, 32, 32)).shape == (1, 4, 32, 32)
+
+
+def test_plans_without_findings_train_as_before(make_trainer, annotated: Path, results: Path):
+    path = write_text_guided_plans(annotated, name="nnUNetPlansNone", options=SMALL, findings=[])
+    trainer = make_trainer(TextGuidedTrainer, plans=path.stem)
+    trainer.initialize()
+    assert not isinstance(trainer.loss, SegmentationAndFindingLoss)
+    assert len(trainer.network(torch.randn(1, 1, 32, 32))) == 4
+    for file in annotated.glob("nnUNetPlansNone*"):
+        file.unlink()
+
+
+def test_declared_findings_without_a_file_are_an_error_that_names_both_ways_out(
+    make_trainer, finding_plans: str, annotated: Path
+):
+    (annotated / "findings.csv").unlink()
+    with pytest.raises(UserError, match="--findings none") as caught:
+        make_trainer(TextGuidedTrainer, plans=finding_plans).initialize()
+    assert "findings.csv" in str(caught.value)
+
+
+def test_unknown_case_in_the_file_is_refused_with_its_line(make_trainer, finding_plans: str, annotated: Path):
+    write_findings([Annotation("case_99", "L5", "fracture", 1)], annotated / "findings.csv")
+    with pytest.raises(UserError, match=r"line 2.*case_99"):
+        make_trainer(TextGuidedTrainer, plans=finding_plans).initialize()
+
+
+def test_changed_findings_of_the_raw_data_set_are_taken_over(tmp_path: Path):
+    raw, preprocessed = tmp_path / "raw", tmp_path / "preprocessed"
+    raw.mkdir()
+    preprocessed.mkdir()
+    assert not install_findings(raw, preprocessed)
+    write_findings([Annotation("a", "L5", "fracture", 1)], raw / "findings.csv")
+    assert install_findings(raw, preprocessed)
+    assert not install_findings(raw, preprocessed)
+    write_findings([Annotation("a", "L5", "fracture", 0)], raw / "findings.csv")
+    assert install_findings(raw, preprocessed)
+    assert (preprocessed / "findings.csv").read_bytes() == (raw / "findings.csv").read_bytes()
+
+
+def test_findings_are_chosen_by_name_and_unknown_ones_refused():
+    dataset_json = {"labels": {"background": 0, "S": 1, "L5": 2, "L5/S": 3}, "text_guidance": {"findings": FINDINGS}}
+    assert list(choose_findings(dataset_json, ["fracture"])) == ["fracture"]
+    with pytest.raises(UserError, match=r"'buldge'.*'bulge'"):
+        choose_findings(dataset_json, ["buldge"])
