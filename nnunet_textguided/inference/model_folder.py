@@ -135,7 +135,7 @@ def model_orientation(plans: dict[str, Any], source: str | Path = "plans.json") 
 
 
 def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
-    """Return nnU-Net's predictor with the model's network and weights.
+    """Return nnU-Net's predictor, or ours for a model with findings, with the model's network and weights.
 
     Args:
         model: A checked model folder.
@@ -145,9 +145,12 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
         ModelFolderError: The trainer is not found, or weights do not load.
     """
     ext_path.activate()
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    if has_findings(model):
+        from nnunet_textguided.inference.finding_predictor import FindingPredictor as predictor_class
+    else:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor as predictor_class
 
-    predictor = nnUNetPredictor(**options)
+    predictor = predictor_class(**options)
     try:
         predictor.initialize_from_trained_model_folder(str(model.path), model.folds, model.checkpoint)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
@@ -155,6 +158,34 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
             f"The model in {model.path} (folds {model.folds}, {model.checkpoint}) does not load: {error}"
         ) from error
     return predictor
+
+
+def has_findings(model: ModelFolder) -> bool:
+    """Tell whether a model predicts findings: its plans name some and its trainer trains for them.
+
+    A U-Net trained with the same plans, to compare with, does not.
+
+    Args:
+        model: A checked model folder.
+
+    Raises:
+        ModelFolderError: The checkpoint cannot be read.
+    """
+    if not (model.plans.get(PLANS_BLOCK) or {}).get("findings"):
+        return False
+    import torch
+
+    path = model.path / f"fold_{model.folds[0]}" / model.checkpoint
+    try:
+        name = torch.load(path, map_location="cpu", weights_only=False, mmap=True)["trainer_name"]
+    except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ModelFolderError(f"{path} is not a checkpoint of nnU-Net: {error}") from error
+    ext_path.activate()
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+    trainer: type[nnUNetTrainer] | None = recursive_find_trainer_class_by_name(name)
+    return hasattr(trainer, "finding_vocabulary")
 
 
 def names_in(folder: Path, folders_only: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,15 @@ from nnunet_textguided.inference.input_cases import (
     read_header,
     source_orientation,
 )
-from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
+from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, has_findings, load_predictor
+from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
 if TYPE_CHECKING:
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    from nnunet_textguided.inference.finding_predictor import FindingPredictor
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +79,8 @@ def predict_folder(
     cases = find_cases(input_folder, ending, model.num_channels)
     cases = dict(list(cases.items())[settings.part_id :: settings.num_parts])
     output = writable_folder(output_folder)
-    skipped = [c for c in cases if settings.continue_prediction and _is_done(output, c, ending, settings)]
+    findings = has_findings(model)
+    skipped = [c for c in cases if settings.continue_prediction and _is_done(output, c, ending, settings, findings)]
     todo = {case: files for case, files in cases.items() if case not in skipped}
     codes = _check_images(model, todo)
     turned = {case: code for case, code in codes.items() if code != model.orientation}
@@ -84,7 +88,10 @@ def predict_folder(
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
-        _run(predictor, todo, output, settings)
+        if findings:
+            _run_with_findings(predictor, model, todo, output, settings)
+        else:
+            _run(predictor, todo, output, settings)
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)
 
 
@@ -107,8 +114,9 @@ def writable_folder(folder: str | Path) -> Path:
     return path
 
 
-def _is_done(output: Path, case: str, ending: str, settings: PredictSettings) -> bool:
-    endings = [ending, ".npz", ".pkl"] if settings.save_probabilities else [ending]
+def _is_done(output: Path, case: str, ending: str, settings: PredictSettings, findings: bool) -> bool:
+    endings = [ending, *([".npz", ".pkl"] if settings.save_probabilities else [])]
+    endings += ["_findings.json"] if findings else []
     return all((output / f"{case}{end}").is_file() for end in endings)
 
 
@@ -169,6 +177,21 @@ def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: P
     if model.orientation is not None and supports_reorientation(model.plans):
         ending = model.dataset_json["file_ending"]
         predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
+
+
+def _run_with_findings(
+    predictor: FindingPredictor,
+    model: ModelFolder,
+    cases: dict[str, list[Path]],
+    output: Path,
+    settings: PredictSettings,
+) -> None:
+    """Predict with the finding maps kept, then read the findings; which cases are left is settled already."""
+    orientation = getattr(predictor.plans_manager, "orientation", None)
+    findings = FindingOutput.of_model(model, predictor.configuration_manager, output, orientation)
+    predictor.keep = findings.keep
+    _run(predictor, cases, output, replace(settings, continue_prediction=False))
+    findings.finish(list(cases))
 
 
 def _run(predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path, settings: PredictSettings) -> None:

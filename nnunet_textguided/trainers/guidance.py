@@ -36,6 +36,8 @@ class TextGuidance:
         mirror_axes: `{"mode", "order_fixed_axes"}`, axes of the preprocessed 3D array.
         orientation: Orientation code of the data set's arrays, None if it does not say.
         seed: Seed of the training, None = unseeded as nnU-Net is.
+        operating_points: Finding -> probability from which it counts as present; 0.5 where none is set. Chosen after
+            the training, so folds of one model need not agree on it.
         version: Of this block.
     """
 
@@ -52,6 +54,7 @@ class TextGuidance:
     mirror_axes: dict[str, Any] = field(default_factory=lambda: {"mode": "auto", "order_fixed_axes": None})
     orientation: str | None = None
     seed: int | None = None
+    operating_points: dict[str, float] = field(default_factory=dict)
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -1,0 +1,121 @@
+"""What is written about the findings of predicted cases, and the finding maps on their way there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import atomic_path, load_json, save_json_atomic
+from nnunet_textguided.inference.case_findings import Finding, Structure
+from nnunet_textguided.inference.model_grid import ModelGrid
+
+MAPS_FOLDER = ".finding_maps"
+"""Inside the output folder; emptied case by case as findings are read."""
+
+
+def maps_file(output: Path, case: str) -> Path:
+    """Where the finding maps of a case wait for its segmentation."""
+    return output / MAPS_FOLDER / f"{case}.npz"
+
+
+def findings_file(output: Path, case: str) -> Path:
+    """Where the findings of a case are written."""
+    return output / f"{case}_findings.json"
+
+
+def save_maps(path: Path, maps: np.ndarray, grid: ModelGrid) -> None:
+    """Write finding maps with their grid, as a whole or not at all.
+
+    Args:
+        path: Of `maps_file`.
+        maps: (F, D, H, W).
+        grid: Of the same case.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, maps=maps.astype(np.float16), box=np.array(grid.box), transpose=np.array(grid.transpose))
+
+
+def load_maps(path: Path) -> tuple[np.ndarray, ModelGrid]:
+    """Read what `save_maps` wrote."""
+    with np.load(path) as content:
+        maps = content["maps"]
+        box = tuple((int(start), int(stop)) for start, stop in content["box"])
+        return maps, ModelGrid(maps.shape[1:], box, tuple(int(axis) for axis in content["transpose"]))
+
+
+def write_case(
+    output: Path, case: str, findings: Iterable[Finding], structures: Iterable[Structure], model: Mapping[str, Any]
+) -> None:
+    """Write `<case>_findings.json`.
+
+    Args:
+        output: The prediction folder.
+        case: Case identifier.
+        findings: All decisions.
+        structures: All segmented structures.
+        model: What made them.
+    """
+    content = {
+        "case": case,
+        "model": dict(model),
+        "findings": [finding.as_dict() for finding in findings],
+        "structures": [structure.__dict__ for structure in structures],
+    }
+    save_json_atomic(content, findings_file(output, case))
+
+
+def write_tables(output: Path) -> None:
+    """Gather the cases' files of a folder into findings.csv and structures.csv.
+
+    Args:
+        output: The prediction folder.
+    """
+    contents = [_load_case(path) for path in sorted(output.glob("*_findings.json"))]
+    findings = [{"case": c["case"], **_flat_finding(entry)} for c in contents for entry in c["findings"]]
+    structures = [{"case": c["case"], **_flat_structure(entry)} for c in contents for entry in c["structures"]]
+    for rows, columns, name in (
+        (findings, _FINDING_COLUMNS, "findings.csv"),
+        (structures, _STRUCTURE_COLUMNS, "structures.csv"),
+    ):
+        with atomic_path(output / name) as temporary:
+            pd.DataFrame(rows, columns=["case", *columns]).to_csv(temporary, index=False)
+
+
+_AXES = ("x", "y", "z")
+_FINDING_COLUMNS = (
+    *("structure", "finding", "probability", "threshold", "present"),
+    *(f"{axis}_mm" for axis in _AXES),
+    *(f"{axis}_{end}_voxel" for end in ("min", "max") for axis in _AXES),
+    *(f"{axis}_{end}_mm" for end in ("min", "max") for axis in _AXES),
+    "volume_mm3",
+)
+_STRUCTURE_COLUMNS = (
+    *("structure", "volume_mm3"),
+    *(f"{axis}_mm" for axis in _AXES),
+    *(f"{axis}_extent_mm" for axis in _AXES),
+)
+
+
+def _flat_finding(entry: Mapping[str, Any]) -> dict[str, Any]:
+    head = [entry[key] for key in ("structure", "finding", "probability", "threshold")]
+    boxes = [value for key in ("box_voxels", "box_mm") for corner in entry[key] for value in corner]
+    values = [*head, int(entry["present"]), *entry["centroid_mm"], *boxes, entry["volume_mm3"]]
+    return dict(zip(_FINDING_COLUMNS, values, strict=True))
+
+
+def _flat_structure(entry: Mapping[str, Any]) -> dict[str, Any]:
+    values = [entry["structure"], entry["volume_mm3"], *entry["centroid_mm"], *entry["extent_mm"]]
+    return dict(zip(_STRUCTURE_COLUMNS, values, strict=True))
+
+
+def _load_case(path: Path) -> dict[str, Any]:
+    content = load_json(path)
+    if not isinstance(content, dict) or not {"case", "findings", "structures"} <= set(content):
+        raise UserError(f"{path} is not a findings file of this package. Remove it, then predict again.")
+    return content
