@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text-model", help="open_clip name, JSON configuration, local-dir:..., hf-hub:..., random or one-hot")
     add("--text-weights", help="open_clip tag or a checkpoint file")
     add("--templates", nargs="+", help="prompt templates with {term} and, optionally, {modality}")
-    add("--findings", nargs="+", default=["all"], help="names of findings to train for, all (default) or none")
+    add("--findings", nargs="+", default=["none"], help="names of findings to train for, all, or none (default)")
     add("--mirror-axes", nargs="+", default=["auto"], help="auto, all, none, or axes of the preprocessed array: 0 1 2")
     add("--whitening", type=float, help="exponent of the bank's whitening, 0 (none) to 1 (orthogonal rows)")
     add("--seed", type=int, help="seed of the training (exact with nnUNet_n_proc_DA=0)")
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         args.name,
         _options(args),
         mirror=_mirror_axes(args.mirror_axes),
-        findings=_findings(args.findings),
+        findings=[] if args.findings == ["none"] else args.findings,
         overwrite=args.overwrite,
     )
     plans = load_json(path)
@@ -72,12 +72,6 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.text_model and not args.text_weights:
         options["text_weights"] = None  # the default tag belongs to the default model
     return options
-
-
-def _findings(words: list[str]) -> list[str] | None:
-    if words == ["all"]:
-        return None
-    return [] if words == ["none"] else words
 
 
 def _mirror_axes(words: list[str]) -> Any:

@@ -55,7 +55,7 @@ def load_findings(
     path = preprocessed_folder / FINDINGS_FILE
     if not path.is_file():
         raise UserError(
-            f"dataset.json declares findings, but {path} does not exist. Put {FINDINGS_FILE} into the raw data set's "
+            f"The plans train for findings, but {path} does not exist. Put {FINDINGS_FILE} into the raw data set's "
             "folder and run nnunet_textguided plan again, or train without: nnunet_textguided plan --findings none"
         )
     declared = FindingVocabulary.from_block(dataset_json.get("text_guidance", {}).get("findings", {}), structures)

@@ -112,19 +112,27 @@ class TextGuidance:
             )
         given.setdefault("terms", dict(zip(names, terms_for(names, own_terms), strict=True)))
         given.setdefault("orientation", about.get("orientation"))
-        given["findings"] = _chosen_findings(given.get("findings"), about.get("findings", {}), names)
+        given["findings"] = _checked_findings(given.get("findings", {}), about.get("findings", {}), names)
         return cls(**{**given, "names": names})
 
 
-def _chosen_findings(chosen: Mapping[str, Any] | None, declared: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """Findings with their terms: those of the plans if they say any (or none), else all of the data set."""
+def declared_findings(declared: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """The findings of dataset.json with their terms filled in.
+
+    Args:
+        declared: Its `text_guidance.findings`.
+        names: Structures in channel order.
+    """
     vocabulary = FindingVocabulary.from_block(declared, names)
-    entries = {
+    return {
         name: {"term": term, "applies_to": list(sites)}
         for name, term, sites in zip(vocabulary.names, vocabulary.terms, vocabulary.applies_to, strict=True)
     }
-    if chosen is None:
-        return entries
+
+
+def _checked_findings(chosen: Mapping[str, Any], declared: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """The findings of the plans, which dataset.json has to declare the same."""
+    entries = declared_findings(declared, names)
     if any(entries.get(name) != entry for name, entry in chosen.items()):
         raise UserError(
             f"The plans were made for the findings {dict(chosen)}, but dataset.json declares {entries}. "

@@ -13,7 +13,7 @@ from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
 from nnunet_textguided.text.check_model import check_text_model
 from nnunet_textguided.trainers.encoder_weights import check_source
-from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance
+from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, declared_findings, structure_names
 from nnunet_textguided.trainers.mirroring import check_mirror_mode
 from nnunet_textguided.trainers.order_fixed_axes import order_fixed_axes_of_folder
 
@@ -63,7 +63,7 @@ def write_text_guided_plans(
     name: str | None = None,
     options: Mapping[str, Any] | None = None,
     mirror: Any = "auto",
-    findings: Sequence[str] | None = None,
+    findings: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Path:
     """Copy plans and add the block.
@@ -76,7 +76,7 @@ def write_text_guided_plans(
         name: Identifier of the copy; `source` + `TextGuided` when None.
         options: Fields of `TextGuidance` that differ from their defaults.
         mirror: `auto`, `all`, `none` or axes of the preprocessed 3D array.
-        findings: Names of the findings to train for; None = all that dataset.json declares.
+        findings: Names of the findings to train for, or `["all"]` that dataset.json declares.
         overwrite: Replace plans of that name.
 
     Returns:
@@ -94,8 +94,7 @@ def write_text_guided_plans(
     if name == source:
         raise UserError(f"--name {name} is the name of the plans that are copied; choose another.")
     options = dict(options or {})
-    if findings is not None:
-        options["findings"] = choose_findings(dataset_json, findings)
+    options["findings"] = choose_findings(dataset_json, findings)
     setting = {"mode": check_mirror_mode(mirror), "order_fixed_axes": None}
     guidance = TextGuidance.for_dataset(dataset_json, {**options, "mirror_axes": setting})
     check_encoder_name(guidance.encoder)
@@ -115,12 +114,14 @@ def choose_findings(dataset_json: Mapping[str, Any], names: Sequence[str]) -> di
 
     Args:
         dataset_json: Declares them.
-        names: Some of them, or none.
+        names: Some of them, none, or `["all"]`.
 
     Raises:
         UserError: A name it does not declare; the text lists those it does.
     """
-    declared = TextGuidance.for_dataset(dataset_json).findings
+    declared = declared_findings(dataset_json.get(BLOCK, {}).get("findings", {}), structure_names(dataset_json))
+    if list(names) == ["all"]:
+        return declared
     unknown = [name for name in names if name not in declared]
     if unknown:
         raise UserError(f"dataset.json declares no findings {unknown}; it has {list(declared) or 'none'}.")

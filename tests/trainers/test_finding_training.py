@@ -47,7 +47,7 @@ def annotated(tiny_dataset: Path):
 
 @pytest.fixture
 def finding_plans(annotated: Path, results: Path):
-    path = write_text_guided_plans(annotated, name="nnUNetPlansFindings", options=SMALL)
+    path = write_text_guided_plans(annotated, name="nnUNetPlansFindings", options=SMALL, findings=["all"])
     yield path.stem
     for file in annotated.glob("nnUNetPlansFindings*"):
         file.unlink()
@@ -114,8 +114,8 @@ def test_training_with_findings_runs_to_the_end_and_the_model_predicts(make_trai
     assert trainer.network(torch.randn(1, 1, 32, 32)).shape == (1, 4, 32, 32)
 
 
-def test_plans_without_findings_train_as_before(make_trainer, annotated: Path, results: Path):
-    path = write_text_guided_plans(annotated, name="nnUNetPlansNone", options=SMALL, findings=[])
+def test_plans_that_choose_no_findings_train_as_before(make_trainer, annotated: Path, results: Path):
+    path = write_text_guided_plans(annotated, name="nnUNetPlansNone", options=SMALL)
     trainer = make_trainer(TextGuidedTrainer, plans=path.stem)
     trainer.initialize()
     assert not isinstance(trainer.loss, SegmentationAndFindingLoss)
@@ -155,5 +155,7 @@ def test_changed_findings_of_the_raw_data_set_are_taken_over(tmp_path: Path):
 def test_findings_are_chosen_by_name_and_unknown_ones_refused():
     dataset_json = {"labels": {"background": 0, "S": 1, "L5": 2, "L5/S": 3}, "text_guidance": {"findings": FINDINGS}}
     assert list(choose_findings(dataset_json, ["fracture"])) == ["fracture"]
+    assert choose_findings(dataset_json, ["all"]) == FINDINGS
+    assert choose_findings(dataset_json, []) == {}
     with pytest.raises(UserError, match=r"'buldge'.*'bulge'"):
         choose_findings(dataset_json, ["buldge"])
