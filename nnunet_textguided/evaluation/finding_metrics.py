@@ -1,0 +1,97 @@
+"""How well findings are identified: the grid of (case, structure, finding) decisions, counted and ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+
+METRICS = (
+    *("recall", "precision", "fpr", "specificity", "f1"),
+    *("balanced_accuracy", "auroc", "average_precision"),
+)
+POOLED = "all findings"
+CONFIDENCE = 0.95
+
+
+def score_decisions(truth: np.ndarray, probability: np.ndarray, positive: np.ndarray) -> dict[str, float]:
+    """Score decisions of known outcome.
+
+    Args:
+        truth: (N,) 1 present, 0 absent.
+        probability: (N,) 0 to 1.
+        positive: (N,) bool, whether the probability reaches the operating point.
+
+    Returns:
+        `n`, `n_present` and METRICS; what is not defined (no present or no absent decision, nothing called positive)
+        is NaN, never 0 or 1.
+    """
+    truth, positive = np.asarray(truth, dtype=int), np.asarray(positive, dtype=int)
+    tn, fp, fn, tp = confusion_matrix(truth, positive, labels=[0, 1]).ravel() if len(truth) else (0, 0, 0, 0)
+    recall, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    precision = _share(tp, tp + fp)
+    both = bool(tp + fn) and bool(tn + fp)
+    return {
+        "n": len(truth),
+        "n_present": int(tp + fn),
+        "recall": recall,
+        "precision": precision,
+        "fpr": _share(fp, fp + tn),
+        "specificity": specificity,
+        "f1": _share(2 * tp, 2 * tp + fp + fn),
+        "balanced_accuracy": (recall + specificity) / 2,
+        "auroc": float(roc_auc_score(truth, probability)) if both else float("nan"),
+        "average_precision": float(average_precision_score(truth, probability)) if tp + fn else float("nan"),
+    }
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+def score_findings(decisions: pd.DataFrame, repeats: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Score each finding, and all decisions pooled, with bootstrap intervals.
+
+    Args:
+        decisions: Columns case, finding, present (truth), probability, positive. A row for every assessed decision.
+        repeats: Bootstrap samples; cases are drawn, as decisions of one case are not independent. 0 = no intervals.
+        seed: Of the bootstrap.
+
+    Returns:
+        Indexed by finding (POOLED last): n, n_present, METRICS, and `<metric>_low`, `<metric>_high`, the limits of the
+        95 % percentile interval.
+    """
+    names = list(dict.fromkeys(decisions["finding"]))
+    parts = {name: decisions[decisions["finding"] == name] for name in names} | {POOLED: decisions}
+    rows = {}
+    for name, part in parts.items():
+        rows[name] = _score(part)
+        if repeats:
+            rows[name] |= _intervals(part, _score, repeats, seed)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _score(part: pd.DataFrame) -> dict[str, float]:
+    columns = (part[name].to_numpy() for name in ("present", "probability", "positive"))
+    return score_decisions(*columns)
+
+
+def _intervals(
+    part: pd.DataFrame, score: Callable[[pd.DataFrame], dict[str, float]], repeats: int, seed: int
+) -> dict[str, float]:
+    groups = [rows for _, rows in part.groupby("case").indices.items()]
+    rng = np.random.default_rng(seed)
+    samples = []
+    for _ in range(repeats):
+        drawn = np.concatenate([groups[index] for index in rng.integers(len(groups), size=len(groups))])
+        samples.append([score(part.iloc[drawn])[metric] for metric in METRICS])
+    tail = 100 * (1 - CONFIDENCE) / 2
+    values = np.array(samples)
+    limits = {}
+    for column, metric in enumerate(METRICS):
+        defined = values[np.isfinite(values[:, column]), column]
+        low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (float("nan"),) * 2
+        limits |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
+    return limits
