@@ -30,6 +30,7 @@ setup(
         "matplotlib",
         "numpy",
         "pandas",
+        "scikit-learn",
         "scipy",
         "tqdm",
     ],

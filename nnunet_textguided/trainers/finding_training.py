@@ -111,3 +111,15 @@ class FindingTraining:
     def _announce(self, batch: dict[str, Any]) -> None:
         if isinstance(self.loss, SegmentationAndFindingLoss):
             self.loss.announce(batch["keys"])
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """nnU-Net's validation; with findings our predictor goes over the cases, once for both."""
+        if not len(self.finding_vocabulary()):
+            super().perform_actual_validation(save_probabilities)
+            return
+        from nnunet_textguided.trainers.finding_validation import validate_with_findings
+
+        self.set_deep_supervision_enabled(False)
+        self.network.eval()
+        validate_with_findings(self, save_probabilities)
+        self.set_deep_supervision_enabled(True)

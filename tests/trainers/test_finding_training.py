@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny_dataset import SMALL
@@ -106,12 +107,29 @@ def test_sizes_are_those_of_the_whole_preprocessed_structure(make_trainer, findi
     assert sizes[0].tolist() == [float(np.sum(np.asarray(segmentation[:]) == code)) for code in (1, 2, 3)]
 
 
-def test_training_with_findings_runs_to_the_end_and_the_model_predicts(make_trainer, finding_plans: str):
+def test_trained_model_validates_segmentation_and_findings_in_one_pass(make_trainer, finding_plans: str, monkeypatch):
     trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
     trainer.run_training()
-    assert (Path(trainer.output_folder) / "checkpoint_final.pth").is_file()
-    trainer.set_deep_supervision_enabled(False)
-    assert trainer.network(torch.randn(1, 1, 32, 32)).shape == (1, 4, 32, 32)
+    passes = []
+    plain = type(trainer.network).forward_with_findings
+    monkeypatch.setattr(type(trainer.network), "forward", lambda *_: pytest.fail("a second pass"))
+    monkeypatch.setattr(
+        type(trainer.network), "forward_with_findings", lambda self, x: (passes.append(1), plain(self, x))[1]
+    )
+    trainer.perform_actual_validation()
+    folder = Path(trainer.output_folder) / "validation"
+    _, cases = trainer.do_split()
+    assert {path.name for path in folder.glob("*.nii.gz")} == {f"{case}.nii.gz" for case in cases}
+    assert set(json.loads((folder / "summary.json").read_text())) >= {"foreground_mean", "metric_per_case"}
+    table = pd.read_csv(folder / "findings.csv")
+    assert set(table.case) == set(cases)
+    bulges = table[table.finding == "bulge"]
+    assert (bulges.truth == bulges.case.str[-2:].astype(int) % 2).all()
+    assert table.probability.between(0, 1).all()
+    summary = json.loads((folder / "findings_summary.json").read_text())["findings"]
+    assert set(summary) == {"bulge", "fracture", "all findings"} or set(summary) == {"bulge", "all findings"}
+    assert summary["bulge"]["n"] == len(cases)
+    assert passes
 
 
 def test_plans_that_choose_no_findings_train_as_before(make_trainer, annotated: Path, results: Path):
