@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
@@ -69,7 +67,7 @@ def score_findings(decisions: pd.DataFrame, repeats: int = 1000, seed: int = 0) 
     for name, part in parts.items():
         rows[name] = _score(part)
         if repeats:
-            rows[name] |= _intervals(part, _score, repeats, seed)
+            rows[name] |= _intervals(part, repeats, seed)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -78,20 +76,65 @@ def _score(part: pd.DataFrame) -> dict[str, float]:
     return score_decisions(*columns)
 
 
-def _intervals(
-    part: pd.DataFrame, score: Callable[[pd.DataFrame], dict[str, float]], repeats: int, seed: int
-) -> dict[str, float]:
-    groups = [rows for _, rows in part.groupby("case").indices.items()]
-    rng = np.random.default_rng(seed)
-    samples = []
-    for _ in range(repeats):
-        drawn = np.concatenate([groups[index] for index in rng.integers(len(groups), size=len(groups))])
-        samples.append([score(part.iloc[drawn])[metric] for metric in METRICS])
+def _intervals(part: pd.DataFrame, repeats: int, seed: int) -> dict[str, float]:
+    case, _ = pd.factorize(part["case"])
+    n = int(case.max()) + 1 if len(case) else 0
+    # how often each case is drawn, with replacement; a decision weighs as its case
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats) if n else np.zeros((repeats, 0))
+    columns = (part[name].to_numpy() for name in ("present", "probability", "positive"))
+    values = weighted_scores(*columns, drawn[:, case].astype(float))
     tail = 100 * (1 - CONFIDENCE) / 2
-    values = np.array(samples)
     limits = {}
-    for column, metric in enumerate(METRICS):
-        defined = values[np.isfinite(values[:, column]), column]
+    for metric in METRICS:
+        defined = values[metric][np.isfinite(values[metric])]
         low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (float("nan"),) * 2
         limits |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
     return limits
+
+
+def weighted_scores(
+    truth: np.ndarray, probability: np.ndarray, positive: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """METRICS under many weightings of the same decisions at once: what scikit-learn gives one weighting at a time.
+
+    Args:
+        truth: (N,) 1 present, 0 absent.
+        probability: (N,).
+        positive: (N,) bool.
+        weights: (R, N).
+
+    Returns:
+        Metric -> (R,), NaN where not defined.
+    """
+    truth, positive = np.asarray(truth, dtype=bool), np.asarray(positive, dtype=bool)
+    tp, fn = weights @ (truth & positive), weights @ (truth & ~positive)
+    fp, tn = weights @ (~truth & positive), weights @ (~truth & ~positive)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall, specificity = tp / (tp + fn), tn / (tn + fp)
+        auroc, average_precision = _ranking(truth, probability, weights)
+        return {
+            "recall": recall,
+            "precision": tp / (tp + fp),
+            "fpr": fp / (fp + tn),
+            "specificity": specificity,
+            "f1": 2 * tp / (2 * tp + fp + fn),
+            "balanced_accuracy": (recall + specificity) / 2,
+            "auroc": auroc,
+            "average_precision": average_precision,
+        }
+
+
+def _ranking(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and average precision, decisions of equal probability taken together."""
+    if not len(truth):
+        return (np.full(len(weights), np.nan),) * 2
+    order = np.argsort(-np.asarray(probability), kind="stable")
+    starts = np.flatnonzero(np.diff(np.asarray(probability)[order], prepend=np.inf))
+    present = np.add.reduceat((weights * truth)[:, order], starts, axis=1)  # (R, distinct probabilities), highest first
+    absent = np.add.reduceat((weights * ~truth)[:, order], starts, axis=1)
+    all_present, all_absent = present.sum(1), absent.sum(1)
+    below = all_absent[:, None] - absent.cumsum(1)
+    auroc = (present * (below + 0.5 * absent)).sum(1) / (all_present * all_absent)
+    called = (present + absent).cumsum(1)
+    precision = np.divide(present.cumsum(1), called, out=np.zeros_like(called), where=called > 0)
+    return auroc, (precision * present).sum(1) / all_present

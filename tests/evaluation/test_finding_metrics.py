@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from nnunet_textguided.evaluation.finding_metrics import POOLED, score_decisions, score_findings
+from nnunet_textguided.evaluation.finding_metrics import POOLED, score_decisions, score_findings, weighted_scores
 from nnunet_textguided.evaluation.operating_points import best_threshold, choose_operating_points, leave_one_fold_out
 from nnunet_textguided.evaluation.point_rule import match_points
 
@@ -39,6 +39,23 @@ def test_equal_to_scikit_learn_on_random_decisions():
         ("average_precision", sk.average_precision_score(truth, probability)),
     ):
         assert scores[name] == pytest.approx(expected), name
+
+
+def test_weighted_scores_are_scikit_learns():
+    rng = np.random.default_rng(1)
+    truth, probability = rng.integers(0, 2, 60), rng.integers(0, 9, 60) / 10  # with ties
+    positive, weights = probability >= 0.4, rng.integers(0, 4, (5, 60)).astype(float)
+    scores = weighted_scores(truth, probability, positive, weights)
+    for row, weight in enumerate(weights):
+        for name, expected in (
+            ("auroc", sk.roc_auc_score(truth, probability, sample_weight=weight)),
+            ("average_precision", sk.average_precision_score(truth, probability, sample_weight=weight)),
+            ("f1", sk.f1_score(truth, positive, sample_weight=weight)),
+            ("precision", sk.precision_score(truth, positive, sample_weight=weight)),
+            ("balanced_accuracy", sk.balanced_accuracy_score(truth, positive, sample_weight=weight)),
+        ):
+            assert scores[name][row] == pytest.approx(expected), name
+        assert scores["fpr"][row] == pytest.approx(1 - scores["specificity"][row])
 
 
 @pytest.mark.parametrize(

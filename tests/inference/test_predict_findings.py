@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,27 +84,34 @@ def finding_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     patch.undo()
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
     for number in range(2):
-        sitk.WriteImage(toy_volume(number, (7, 37, 26)), str(folder / f"case{number}_0000.nii.gz"))
+        sitk.WriteImage(toy_volume(number, (4, 21, 18)), str(folder / f"case{number}_0000.nii.gz"))
     return folder
 
 
-def test_segmentation_is_that_of_nnunets_own_predictor(finding_model: Path, images: Path, tmp_path: Path):
+@pytest.fixture(scope="module")
+def predicted(finding_model: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What fold 0 says of the images."""
+    output = tmp_path_factory.mktemp("predicted")
+    predict_folder(finding_model, images, output, 0, settings=IN_PROCESS)
+    return output
+
+
+def test_segmentation_is_that_of_nnunets_own_predictor(
+    finding_model: Path, images: Path, predicted: Path, tmp_path: Path
+):
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    predict_folder(finding_model, images, tmp_path / "ours", settings=IN_PROCESS)
     stock = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
-    stock.initialize_from_trained_model_folder(str(finding_model), (0, 1), "checkpoint_final.pth")
-    (tmp_path / "theirs").mkdir()
-    stock.predict_from_files_sequential(str(images), str(tmp_path / "theirs"))
+    stock.initialize_from_trained_model_folder(str(finding_model), (0,), "checkpoint_final.pth")
+    stock.predict_from_files_sequential(str(images), str(tmp_path))
     for number in range(2):
         ours, theirs = (
-            sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / who / f"case{number}.nii.gz")))
-            for who in ("ours", "theirs")
+            sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"case{number}.nii.gz")))
+            for folder in (predicted, tmp_path)
         )
         assert len(np.unique(ours)) == 3
         np.testing.assert_array_equal(ours, theirs)
@@ -143,9 +151,8 @@ def test_two_tiles_agree_with_one_where_only_one_reaches(finding_model: Path):
     torch.testing.assert_close(both[..., :8], predictor.finding_maps[..., :8], atol=0.02, rtol=0.01)
 
 
-def test_files_hold_every_decision_with_its_place(finding_model: Path, images: Path, tmp_path: Path):
-    output = tmp_path / "out"
-    predict_folder(finding_model, images, output, settings=IN_PROCESS)
+def test_files_hold_every_decision_with_its_place(images: Path, predicted: Path):
+    output = predicted
     table = pd.read_csv(output / "findings.csv")
     content = json.loads((output / "case1_findings.json").read_text())
     assert {(row.structure, row.finding) for row in table.itertuples()} <= {("L5/S", "bulge"), ("L5", "fracture")}
@@ -169,26 +176,27 @@ def test_files_hold_every_decision_with_its_place(finding_model: Path, images: P
     assert row.volume_mm3 == pytest.approx((labels == 1).sum() * 3.0 * 1.25 * 1.0, rel=1e-4)
 
 
-def test_a_turned_image_gives_the_same_findings_at_the_same_places(finding_model: Path, images: Path, tmp_path: Path):
+def test_a_turned_image_gives_the_same_findings_at_the_same_places(
+    finding_model: Path, images: Path, predicted: Path, tmp_path: Path
+):
     turned = tmp_path / "turned"
     turned.mkdir()
     for file in images.iterdir():
         sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(file)), "LPS"), str(turned / file.name))
-    predict_folder(finding_model, images, tmp_path / "a", settings=IN_PROCESS)
-    predict_folder(finding_model, turned, tmp_path / "b", settings=IN_PROCESS)
-    first, second = (pd.read_csv(tmp_path / name / "findings.csv") for name in "ab")
+    predict_folder(finding_model, turned, tmp_path / "out", 0, settings=IN_PROCESS)
+    first, second = (pd.read_csv(folder / "findings.csv") for folder in (predicted, tmp_path / "out"))
     places = ["probability", "x_mm", "y_mm", "z_mm", "x_min_mm", "z_max_mm", "volume_mm3"]
     np.testing.assert_allclose(first[places], second[places], atol=1e-3)
 
 
 def test_finished_cases_are_kept_and_one_without_findings_is_made_again(
-    finding_model: Path, images: Path, tmp_path: Path
+    finding_model: Path, images: Path, predicted: Path, tmp_path: Path
 ):
     output = tmp_path / "out"
-    predict_folder(finding_model, images, output, settings=IN_PROCESS)
+    shutil.copytree(predicted, output)
     (output / "case0_findings.json").unlink()
     again = PredictSettings(npp=0, nps=0, device="cpu", disable_progress_bar=True, continue_prediction=True)
-    summary = predict_folder(finding_model, images, output, settings=again)
+    summary = predict_folder(finding_model, images, output, 0, settings=again)
     assert summary.predicted == ["case0"]
     assert summary.skipped == ["case1"]
     assert sorted(set(pd.read_csv(output / "findings.csv").case)) == ["case0", "case1"]
