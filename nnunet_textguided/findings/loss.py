@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +16,20 @@ SMALLEST_REGION = 8
 """Voxels of a structure that have to be in the patch for it to be asked for its findings."""
 VOXEL_WEIGHT = 0.25
 """Of the voxel term, beside 1 for the pooled term."""
+
+
+class ScoredDecisions(NamedTuple):
+    """What the loss saw of a batch, without gradient.
+
+    Attributes:
+        scores: (B, S, F) pooled logits.
+        status: (B, S, F), 1 present, 0 absent, -1 not assessed.
+        asked: (B, S, F) bool, decisions that entered the loss.
+    """
+
+    scores: torch.Tensor
+    status: torch.Tensor
+    asked: torch.Tensor
 
 
 class FindingLoss(nn.Module):
@@ -45,6 +60,7 @@ class FindingLoss(nn.Module):
         self.spacing = tuple(spacing)
         self.margin_mm = margin_mm
         self.voxel_weight = voxel_weight
+        self.last: ScoredDecisions | None = None
 
     def forward(
         self, maps: torch.Tensor, labels: torch.Tensor, status: torch.Tensor, sizes: torch.Tensor | None = None
@@ -65,6 +81,7 @@ class FindingLoss(nn.Module):
             share = torch.ones_like(seen) if sizes is None else (seen / sizes.clamp_min(1)).clamp(max=1)
             weights = torch.where(status == 1, share[:, :, None], torch.ones_like(scores))
             weights = weights * (status >= 0) * (seen >= SMALLEST_REGION)[:, :, None]
+            self.last = ScoredDecisions(scores.detach(), status, weights > 0)
             cost = F.binary_cross_entropy_with_logits(scores, (status == 1).float(), reduction="none")
             pooled = balanced_mean(cost, weights, status == 1)
             if self.voxel_weight:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.loss import FindingLoss
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.trainers.finding_progress import FindingProgress
 from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
 
 FINDING_WEIGHT = 1.0
@@ -103,10 +105,34 @@ class FindingTraining:
         self._announce(batch)
         return super().train_step(batch)
 
+    def on_validation_epoch_start(self) -> None:
+        """nnU-Net's, and the findings' counts start anew."""
+        super().on_validation_epoch_start()
+        if isinstance(self.loss, SegmentationAndFindingLoss):
+            names = self.finding_vocabulary().names
+            self.finding_progress = FindingProgress(Path(self.output_folder), names)
+
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's step; the loss is told the cases."""
+        """nnU-Net's step; the loss is told the cases, and what it saw is kept."""
         self._announce(batch)
-        return super().validation_step(batch)
+        result = super().validation_step(batch)
+        if isinstance(self.loss, SegmentationAndFindingLoss):
+            self.finding_progress.add(*(part.cpu().numpy() for part in self.loss.findings.last))
+        return result
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """nnU-Net's, and the findings' scores go to the log, a table and a picture."""
+        super().on_validation_epoch_end(val_outputs)
+        if not isinstance(self.loss, SegmentationAndFindingLoss):
+            return
+        truth, probability = self.finding_progress.decisions()
+        if self.is_ddp:
+            truth, probability = (_gather(part) for part in (truth, probability))
+        if self.local_rank == 0:
+            rows = self.finding_progress.finish(self.current_epoch, truth, probability).round(3)
+            self.print_to_log_file(
+                "findings on validation patches:\n" + rows.drop(columns="epoch").to_string(index=False)
+            )
 
     def _announce(self, batch: dict[str, Any]) -> None:
         if isinstance(self.loss, SegmentationAndFindingLoss):
@@ -123,3 +149,10 @@ class FindingTraining:
         self.network.eval()
         validate_with_findings(self, save_probabilities)
         self.set_deep_supervision_enabled(True)
+
+
+def _gather(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Join what all processes have, finding by finding."""
+    everyone: list[list[np.ndarray]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(everyone, parts)
+    return [np.concatenate(arrays) for arrays in zip(*everyone, strict=True)]

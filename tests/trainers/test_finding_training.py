@@ -110,6 +110,8 @@ def test_sizes_are_those_of_the_whole_preprocessed_structure(make_trainer, findi
 def test_trained_model_validates_segmentation_and_findings_in_one_pass(make_trainer, finding_plans: str, monkeypatch):
     trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
     trainer.run_training()
+    progress = pd.read_csv(Path(trainer.output_folder) / "findings_progress.csv")
+    assert progress.epoch.tolist() == [0, 0, 0, 1, 1, 1]
     passes = []
     plain = type(trainer.network).forward_with_findings
     monkeypatch.setattr(type(trainer.network), "forward", lambda *_: pytest.fail("a second pass"))
