@@ -8,8 +8,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnunet_textguided.errors import UserError
+
 if TYPE_CHECKING:
     from nnunet_textguided.evaluation.evaluate import Evaluation
+    from nnunet_textguided.evaluation.finding_evaluation import FindingEvaluation
 
 INCOMPLETE = 1
 
@@ -21,7 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Of this command.
     """
     parser.add_argument("truth", metavar="GT", help="folder of the true label files, such as labelsTr")
-    parser.add_argument("prediction", metavar="PRED", help="folder of the predictions, with the same file names")
+    parser.add_argument(
+        "prediction", metavar="PRED", nargs="?", help="folder of the predictions, with the same file names"
+    )
+    parser.add_argument(
+        "--folds", metavar="MODEL", help="instead of PRED: a trained model's folder, all its folds as one result"
+    )
+    parser.add_argument("--findings", metavar="FILE", help="true findings.csv; found in GT or beside it if left out")
+    parser.add_argument(
+        "--set-operating-points",
+        action="store_true",
+        help="with --folds: choose the findings' thresholds on all folds and store them in the model's plans.json",
+    )
     parser.add_argument("-o", metavar="OUT", help="folder for evaluation.csv and evaluation.json; PRED if left out")
     parser.add_argument("--dataset-json", metavar="FILE", help="found beside PRED or GT if left out")
     parser.add_argument(
@@ -48,21 +62,62 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: The folders cannot be compared.
     """
-    from nnunet_textguided.evaluation.evaluate import evaluate_folder, write_evaluation
+    if (args.prediction is None) == (args.folds is None):
+        raise UserError("Name what is evaluated: GT PRED, or GT --folds MODEL.")
+    if args.set_operating_points and args.folds is None:
+        raise UserError("--set-operating-points needs --folds: thresholds are chosen on cases the model did not see.")
+    processes = max(1, min(args.np, os.cpu_count() or 1))
+    result, findings, folder = (_folds if args.folds else _folder)(args, processes)
+    from nnunet_textguided.evaluation.evaluate import write_evaluation
 
-    result = evaluate_folder(
-        args.truth,
-        args.prediction,
-        args.dataset_json,
-        args.cases,
-        args.exclude,
-        args.fail_fast == "yes",
-        max(1, min(args.np, os.cpu_count() or 1)),
-    )
-    files = write_evaluation(result, args.o or args.prediction, args.truth, args.prediction)
+    files = write_evaluation(result, folder, args.truth, args.folds or args.prediction)
     print("\n".join([*_table(result), "", *_headline(result), "", *_problems(result)]))
+    if findings is not None:
+        from nnunet_textguided.cli.finding_lines import finding_lines
+        from nnunet_textguided.evaluation.finding_evaluation import write_finding_evaluation
+
+        files += write_finding_evaluation(findings, folder)
+        print("\n".join(finding_lines(findings)))
+    if args.set_operating_points and findings is not None:
+        from nnunet_textguided.evaluation.folds import store_operating_points
+
+        points = store_operating_points(Path(args.folds))
+        print("Operating points stored: " + ", ".join(f"{name} {value:.3f}" for name, value in points.items()))
     print("Written: " + ", ".join(str(Path(file)) for file in files))
     return 0 if result.complete else INCOMPLETE
+
+
+def _folder(args: argparse.Namespace, processes: int) -> tuple[Evaluation, FindingEvaluation | None, Path]:
+    """A folder of predictions."""
+    from nnunet_textguided.evaluation.evaluate import evaluate_folder
+    from nnunet_textguided.evaluation.finding_evaluation import evaluate_findings, read_predictions, read_truth
+
+    fail_fast = args.fail_fast == "yes"
+    result = evaluate_folder(
+        args.truth, args.prediction, args.dataset_json, args.cases, args.exclude, fail_fast, processes
+    )
+    predicted, truth, findings = Path(args.prediction) / "findings.csv", _true_findings(args), None
+    if predicted.is_file() and truth is not None:
+        findings = evaluate_findings(read_predictions(predicted), read_truth(truth), set(result.cases["case"]))
+    return result, findings, Path(args.o or args.prediction)
+
+
+def _folds(args: argparse.Namespace, processes: int) -> tuple[Evaluation, FindingEvaluation | None, Path]:
+    """The folds of a model."""
+    from nnunet_textguided.evaluation.folds import evaluate_finding_folds, evaluate_folds
+
+    model = Path(args.folds)
+    result = evaluate_folds(model, Path(args.truth), args.exclude, processes)
+    truth = _true_findings(args)
+    findings = evaluate_finding_folds(model, truth) if truth is not None else None
+    return result, findings, Path(args.o or model / "out_of_fold")
+
+
+def _true_findings(args: argparse.Namespace) -> Path | None:
+    if args.findings:
+        return Path(args.findings)
+    places = (Path(args.truth) / "findings.csv", Path(args.truth).absolute().parent / "findings.csv")
+    return next((path for path in places if path.is_file()), None)
 
 
 def _table(result: Evaluation) -> list[str]:
