@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "embed": ("embed", "make the text bank: class names through a text encoder"),
     "train": ("train", "nnUNetv2_train with our trainers found; takes its arguments word for word"),
     "predict": ("predict", "segment images, whatever their orientation"),
+    "ensemble": ("ensemble", "average several models' predictions, segmentation and findings"),
     "evaluate": ("evaluate", "IoU and Dice of predictions against the truth, per case and structure"),
     "doctor": ("doctor", "check the installation and say how to mend what is wrong"),
     "env": ("env", "print the line that lets nnU-Net's own commands find our trainers"),

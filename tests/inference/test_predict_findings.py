@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
-from toy_model import toy_volume, write_model_folder
+from toy_model import FINDINGS, IN_PROCESS, make_text_guided, toy_volume, write_model_folder
 
 from nnunet_textguided.ext_path import ext_dir
 from nnunet_textguided.inference.finding_predictor import FindingPredictor
@@ -17,60 +17,6 @@ from nnunet_textguided.inference.model_folder import check_model_folder, has_fin
 from nnunet_textguided.inference.model_grid import ModelGrid
 from nnunet_textguided.inference.predict import predict_folder
 from nnunet_textguided.inference.predict_settings import PredictSettings
-
-FINDINGS = {
-    "bulge": {"term": "bulging of the disc", "applies_to": ["L5/S"]},
-    "fracture": {"term": "fracture of the vertebra", "applies_to": ["L5"]},
-}
-IN_PROCESS = PredictSettings(npp=0, nps=0, device="cpu", disable_progress_bar=True)
-
-
-def make_text_guided(folder: Path, configuration: str = "2d", folds: int = 1) -> Path:
-    """Turn a hand-made U-Net folder into a text-guided model with findings and random, non-initial weights."""
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
-    from nnunet_textguided.trainers import TextGuidedTrainer
-
-    write_model_folder(folder, configuration_name=configuration)
-    plans = json.loads((folder / "plans.json").read_text())
-    plans["text_guidance"] = {
-        "names": ["L5", "L5/S"],
-        "terms": {"L5": "fifth lumbar vertebra", "L5/S": "lowest disc"},
-        "findings": FINDINGS,
-        "encoder": "convnextv2_atto",
-        "encoder_weights": "none",
-        "text_model": "random",
-        "text_weights": None,
-        "bank": {"file": "bank.safetensors", "sha256": "0", "embedding_dim": 16},
-        "orientation": "PIR",
-        "operating_points": {"bulge": 0.2},
-    }
-    for name in ("2d", "3d_fullres"):
-        kwargs = plans["configurations"][name]["architecture"]["arch_kwargs"]
-        kwargs["strides"] = kwargs["pool_op_kernel_sizes"] = [
-            [1] * len(kwargs["strides"][0]),
-            [2] * len(kwargs["strides"][0]),
-        ]
-    (folder / "plans.json").write_text(json.dumps(plans))
-    manager = PlansManager(plans)
-    for fold in range(folds):
-        torch.manual_seed(10 + fold)
-        network = TextGuidedTrainer.build_network_architecture(
-            manager, manager.get_configuration(configuration), 1, 3, False
-        )
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(0.05 * torch.randn_like(parameter))
-            network.set_class_vectors(torch.randn(4, 16))
-        (folder / f"fold_{fold}").mkdir(exist_ok=True)
-        checkpoint = {
-            "network_weights": network.state_dict(),
-            "trainer_name": "TextGuidedTrainer",
-            "init_args": {"configuration": configuration},
-            "inference_allowed_mirroring_axes": (1,),
-        }
-        torch.save(checkpoint, folder / f"fold_{fold}" / "checkpoint_final.pth")
-    return folder
 
 
 @pytest.fixture(scope="module", params=["2d", "3d_fullres"])
