@@ -78,15 +78,10 @@ class FindingReader:
         own = sitk.ReadImage(str(segmentation))
         turned = own if self.orientation is None else to_orientation(own, self.orientation)
         labels = grid.bring(sitk.GetArrayViewFromImage(turned))
-        spacing = self._grid_spacing(grid, turned.GetSpacing()[::-1])
+        spacing = grid.spacing(turned.GetSpacing()[::-1])
         in_plane = len(self.spacing) == 2
         decisions = decode(maps, labels, self.vocabulary, self.codes, spacing, in_plane)
         return [self._placed(decision, grid, own, turned, spacing) for decision in decisions]
-
-    def _grid_spacing(self, grid: ModelGrid, image_spacing: Sequence[float]) -> list[float]:
-        """(d, h, w) in mm, from the image, so that it is right for any configuration."""
-        sizes = [stop - start for start, stop in grid.box]
-        return [image_spacing[grid.transpose[axis]] * sizes[axis] / grid.shape[axis] for axis in range(3)]
 
     def _placed(
         self, decision: Decision, grid: ModelGrid, own: sitk.Image, turned: sitk.Image, spacing: Sequence[float]

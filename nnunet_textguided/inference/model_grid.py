@@ -58,3 +58,23 @@ class ModelGrid:
         for axis, (n, (start, stop)) in enumerate(zip(self.shape, self.box, strict=True)):
             image[:, self.transpose[axis]] = (points[:, axis] + 0.5) * (stop - start) / n - 0.5 + start
         return image
+
+    def from_image(self, points: np.ndarray) -> np.ndarray:
+        """Turn continuous indices (z, y, x) of the image's array into such of this grid; the inverse of `to_image`.
+
+        Args:
+            points: (n, 3).
+        """
+        own = np.empty((len(points), 3))
+        for axis, (n, (start, stop)) in enumerate(zip(self.shape, self.box, strict=True)):
+            own[:, axis] = (points[:, self.transpose[axis]] - start + 0.5) * n / (stop - start) - 0.5
+        return own
+
+    def spacing(self, image_spacing: Sequence[float]) -> list[float]:
+        """(d, h, w) of this grid in mm.
+
+        Args:
+            image_spacing: (z, y, x) of the image's array, mm.
+        """
+        sizes = [stop - start for start, stop in self.box]
+        return [image_spacing[self.transpose[axis]] * sizes[axis] / self.shape[axis] for axis in range(3)]

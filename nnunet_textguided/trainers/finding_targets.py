@@ -14,7 +14,9 @@ import torch
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, FindingAnnotations, read_findings
+from nnunet_textguided.findings.loss import Known
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.trainers.finding_points import FindingPoints
 
 log = logging.getLogger(__name__)
 
@@ -70,35 +72,45 @@ class FindingTargets:
         vocabulary: What the model is trained for.
         codes: Label codes of the vocabulary's structures.
         dataset: nnU-Net's preprocessed data set; gives the size of each structure, once a case.
+        points: Marked places, None where there are none.
     """
 
     def __init__(
-        self, annotations: FindingAnnotations, vocabulary: FindingVocabulary, codes: Sequence[int], dataset: Any
+        self,
+        annotations: FindingAnnotations,
+        vocabulary: FindingVocabulary,
+        codes: Sequence[int],
+        dataset: Any,
+        points: FindingPoints | None = None,
     ) -> None:
         self.annotations = annotations
         self.vocabulary = vocabulary
         self.codes = np.asarray(codes)
         self.dataset = dataset
-        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.points = points
+        self._known: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def of_batch(self, cases: Sequence[str], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return status (B, S, F) int8 and structure sizes (B, S) in voxels.
+    def of_batch(self, cases: Sequence[str], device: torch.device, points: torch.Tensor | None = None) -> Known:
+        """Return what is known of the cases of a batch.
 
         Args:
             cases: Case identifiers, one a sample.
             device: Where the tensors go.
+            points: (B, ...) marked findings on the patches, None where there are none.
         """
-        status, sizes = zip(*(self._of_case(str(case)) for case in cases), strict=True)
-        return (
-            torch.from_numpy(np.stack(status)).to(device, non_blocking=True),
-            torch.from_numpy(np.stack(sizes)).to(device, non_blocking=True),
+        status, sizes, pointed = (
+            torch.from_numpy(np.stack(parts)).to(device, non_blocking=True)
+            for parts in zip(*(self._of_case(str(case)) for case in cases), strict=True)
         )
+        return Known(status, sizes, *((None, None) if points is None else (pointed, points.to(device))))
 
-    def _of_case(self, case: str) -> tuple[np.ndarray, np.ndarray]:
+    def _of_case(self, case: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if case not in self._known:
             _, segmentation, *_ = self.dataset.load_case(case)
             labels = np.asarray(segmentation[:]).ravel()
             counts = np.bincount(labels[labels > 0].astype(np.int64), minlength=int(self.codes.max()) + 1)
             sizes = counts[self.codes].astype(np.float32)
-            self._known[case] = self.annotations.status(case, self.vocabulary), sizes
+            status = self.annotations.status(case, self.vocabulary)
+            pointed = np.zeros(status.shape, bool) if self.points is None else self.points.pointed(case)
+            self._known[case] = status, sizes, pointed
         return self._known[case]

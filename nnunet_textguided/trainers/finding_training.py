@@ -12,6 +12,7 @@ from torch import distributed, nn
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.loss import FindingLoss
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.trainers.finding_points import FindingPoints, PointedDataset
 from nnunet_textguided.trainers.finding_progress import FindingProgress
 from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
 
@@ -22,8 +23,8 @@ FINDING_WEIGHT = 1.0
 class SegmentationAndFindingLoss(nn.Module):
     """nnU-Net's loss of the segmentation outputs plus that of the finding maps behind them.
 
-    The cases of a batch are announced before the forward pass with `announce`, as nnU-Net hands the loss nothing but
-    outputs and targets.
+    The cases of a batch (and the marked places in its patches) are announced before the forward pass with `announce`,
+    as nnU-Net hands the loss nothing but outputs and targets.
 
     Args:
         segmentation: nnU-Net's loss over the supervised levels.
@@ -41,10 +42,11 @@ class SegmentationAndFindingLoss(nn.Module):
         self.targets = targets
         self.weight = weight
         self.cases: list[str] = []
+        self.points: torch.Tensor | None = None
 
-    def announce(self, cases: list[str]) -> None:
-        """Say which cases the next batch holds, one a sample."""
-        self.cases = list(cases)
+    def announce(self, cases: list[str], points: torch.Tensor | None = None) -> None:
+        """Say which cases the next batch holds, one a sample, and where findings are marked (B, ...)."""
+        self.cases, self.points = list(cases), points
 
     def forward(self, outputs: list[torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
         """Return the sum of both losses.
@@ -56,8 +58,8 @@ class SegmentationAndFindingLoss(nn.Module):
         *levels, maps = outputs
         if len(self.cases) != maps.shape[0]:
             raise RuntimeError(f"Expected {maps.shape[0]} announced cases, got {len(self.cases)}.")
-        status, sizes = self.targets.of_batch(self.cases, maps.device)
-        findings = self.findings(maps, targets[0][:, 0], status, sizes)
+        known = self.targets.of_batch(self.cases, maps.device, self.points)
+        findings = self.findings(maps, targets[0][:, 0], known)
         return self.segmentation(levels, targets) + self.weight * findings
 
 
@@ -98,12 +100,20 @@ class FindingTraining:
         if not annotations.cases():
             raise UserError(f"{folder}: findings are declared, but not one is assessed.")
         dataset = dataset_class(self.preprocessed_dataset_folder, identifiers)
-        return FindingTargets(annotations, vocabulary, codes, dataset)
+        points = FindingPoints(annotations, vocabulary, self.plans_manager.transpose_forward)
+        return FindingTargets(annotations, vocabulary, codes, dataset, points if points.any() else None)
+
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """nnU-Net's data sets; where findings are marked, these places come along."""
+        datasets = super().get_tr_and_val_datasets()
+        if not isinstance(self.loss, SegmentationAndFindingLoss) or self.loss.targets.points is None:
+            return datasets
+        training, validation = (PointedDataset(dataset, self.loss.targets.points) for dataset in datasets)
+        return training, validation
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's step; the loss is told the cases."""
-        self._announce(batch)
-        return super().train_step(batch)
+        return super().train_step(self._announce(batch))
 
     def on_validation_epoch_start(self) -> None:
         """nnU-Net's, and the findings' counts start anew."""
@@ -114,8 +124,7 @@ class FindingTraining:
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's step; the loss is told the cases, and what it saw is kept."""
-        self._announce(batch)
-        result = super().validation_step(batch)
+        result = super().validation_step(self._announce(batch))
         if isinstance(self.loss, SegmentationAndFindingLoss):
             self.finding_progress.add(*(part.cpu().numpy() for part in self.loss.findings.last))
         return result
@@ -134,9 +143,16 @@ class FindingTraining:
                 "findings on validation patches:\n" + rows.drop(columns="epoch").to_string(index=False)
             )
 
-    def _announce(self, batch: dict[str, Any]) -> None:
-        if isinstance(self.loss, SegmentationAndFindingLoss):
-            self.loss.announce(batch["keys"])
+    def _announce(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Tell the loss what the batch holds, and take the marked places out of nnU-Net's targets."""
+        if not isinstance(self.loss, SegmentationAndFindingLoss):
+            return batch
+        target, points = batch["target"], None
+        if self.loss.targets.points is not None:
+            points = target[0][:, 1]
+            target = [level[:, :1] for level in target]
+        self.loss.announce(batch["keys"], points)
+        return {**batch, "target": target}
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """nnU-Net's validation; with findings our predictor goes over the cases, once for both."""

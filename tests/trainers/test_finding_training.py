@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import torch
 from tiny_dataset import SMALL
 
@@ -91,18 +92,45 @@ def test_the_loss_is_nnunets_plus_that_of_the_cases_findings(make_trainer, findi
     target = [labels[:, :, :: round(1 / s[0]), :: round(1 / s[1])] for s in scales]
     outputs = [torch.randn(2, 4, *t.shape[2:]) for t in target] + [torch.randn(2, 2, 32, 32)]
     loss.announce(["case_00", "case_01"])
-    status, sizes = loss.targets.of_batch(["case_00", "case_01"], torch.device("cpu"))
-    expected = loss.segmentation(outputs[:-1], target) + loss.findings(outputs[-1], labels[:, 0], status, sizes)
+    known = loss.targets.of_batch(["case_00", "case_01"], torch.device("cpu"))
+    expected = loss.segmentation(outputs[:-1], target) + loss.findings(outputs[-1], labels[:, 0], known)
     assert loss(outputs, target).item() == pytest.approx(expected.item(), rel=1e-6)
-    assert status[:, 2, 0].tolist() == [0, 1]  # bulge of the disc
-    assert status[:, 0].tolist() == [[-1, -1], [-1, -1]]  # the sacrum was not assessed
+    assert known.status[:, 2, 0].tolist() == [0, 1]  # bulge of the disc
+    assert known.status[:, 0].tolist() == [[-1, -1], [-1, -1]]  # the sacrum was not assessed
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+def test_marked_places_go_through_nnunets_augmentation_to_the_loss(
+    make_trainer, finding_plans: str, annotated: Path, configuration: str
+):
+    raw = annotated.parent.parent / "nnUNet_raw" / annotated.name / "labelsTr"
+    rows = []
+    for n in range(12):
+        labels = sitk.ReadImage(str(raw / f"case_{n:02d}.nii.gz"))
+        shape = sitk.LabelShapeStatisticsImageFilter()
+        shape.Execute(labels)
+        rows.append(Annotation(f"case_{n:02d}", "L5/S", "bulge", 1, shape.GetCentroid(3)))
+    write_findings(rows, annotated / "findings.csv")
+    trainer = make_trainer(TextGuidedTrainer, plans=finding_plans, configuration=configuration)
+    trainer.initialize()
+    trainer.on_train_start()
+    seen = 0
+    for _ in range(6):
+        batch = next(trainer.dataloader_train)
+        plain = trainer._announce(batch)
+        assert all(level.shape[1] == 1 for level in plain["target"])
+        marked = trainer.loss.points > 0
+        assert (plain["target"][0][:, 0][marked] == 3).float().mean().nan_to_num(1) > 0.9  # the disc moved with them
+        seen += int(marked.sum())
+    assert seen > 0
+    trainer.train_step(batch)
 
 
 def test_sizes_are_those_of_the_whole_preprocessed_structure(make_trainer, finding_plans: str):
     trainer = make_trainer(TextGuidedTrainer, plans=finding_plans)
     trainer.initialize()
     targets = trainer.loss.targets
-    _, sizes = targets.of_batch(["case_03"], torch.device("cpu"))
+    sizes = targets.of_batch(["case_03"], torch.device("cpu")).sizes
     _, segmentation, *_ = targets.dataset.load_case("case_03")
     assert sizes[0].tolist() == [float(np.sum(np.asarray(segmentation[:]) == code)) for code in (1, 2, 3)]
 
