@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL_HEIGHT = 7.0  # inches
-_FONT_SIZE = 9.0  # points
+FONT_SIZE = 9.0  # points
 _LINE_HEIGHT = 1.25  # of the font size
-_PAPER, _INK = "#101318", "#f2f2f2"
+PAPER, INK = "#101318", "#f2f2f2"
 
 
 def draw_overlay(
@@ -54,19 +54,19 @@ def draw_overlay(
     index = choose_slice(image.shape[0], truth, prediction)
     panels = [("image", None)]
     panels += [(name, maps[index]) for name, maps in (("truth", truth), ("prediction", prediction)) if maps is not None]
-    figure = _new_figure(len(panels), image.shape[1:], spacing)
+    figure = new_figure(len(panels), image.shape[1:], spacing)
     sides = choose_sides(*(labels for _, labels in panels if labels is not None))
     low, high = np.percentile(image[index], [0.5, 99.5])
     aspect = spacing[1] / spacing[2]
     for axes, (name, labels) in zip(figure.axes, panels, strict=True):
         axes.imshow(image[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
-        axes.set_title(name, color=_INK, fontsize=_FONT_SIZE + 3)
+        axes.set_title(name, color=INK, fontsize=FONT_SIZE + 3)
         if labels is not None:
-            _draw_labels(axes, labels, names, aspect, sides)
-    figure.suptitle(title or f"slice {index + 1} of {image.shape[0]}", color=_INK, fontsize=_FONT_SIZE + 3, y=0.985)
+            draw_labels(axes, labels, names, aspect, sides)
+    figure.suptitle(title or f"slice {index + 1} of {image.shape[0]}", color=INK, fontsize=FONT_SIZE + 3, y=0.985)
     out_png = Path(out_png)
     with atomic_path(out_png) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, facecolor=_PAPER)
+        figure.savefig(temporary, format="png", dpi=110, facecolor=PAPER)
     return out_png
 
 
@@ -89,9 +89,18 @@ def colour(code: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(hue, 0.75 if code % 2 else 0.55, 1.0)
 
 
-def _draw_labels(
+def draw_labels(
     axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspect: float, sides: Mapping[int, str]
 ) -> None:
+    """Tint the structures of a slice and write their names beside them.
+
+    Args:
+        axes: Where the slice is shown.
+        labels: Label codes (H, W).
+        names: Label code -> name.
+        aspect: Height over width of a voxel.
+        sides: Of `choose_sides`.
+    """
     from matplotlib import patheffects
 
     present = [code for code in np.unique(labels).tolist() if code]
@@ -100,23 +109,30 @@ def _draw_labels(
         tint[labels == code] = (*colour(code), 0.5)
     axes.imshow(tint, interpolation="nearest", aspect=aspect)
     rows_per_point = labels.shape[0] / (_PANEL_HEIGHT * 72)
-    letter = 0.62 * _FONT_SIZE * rows_per_point * aspect
+    letter = 0.62 * FONT_SIZE * rows_per_point * aspect
     outline = [patheffects.withStroke(linewidth=2.2, foreground="black")]
-    for tag in place_tags(labels, names, _LINE_HEIGHT * _FONT_SIZE * rows_per_point, letter, sides):
+    for tag in place_tags(labels, names, _LINE_HEIGHT * FONT_SIZE * rows_per_point, letter, sides):
         nearer = 0.3 * letter if tag.align == "right" else -0.3 * letter
         axes.plot([tag.column + nearer, tag.anchor[1]], [tag.row, tag.anchor[0]], color=colour(tag.code), linewidth=0.7)
         light = tuple(0.55 + 0.45 * value for value in colour(tag.code))
-        style = {"color": light, "fontsize": _FONT_SIZE, "ha": tag.align, "va": "center", "path_effects": outline}
+        style = {"color": light, "fontsize": FONT_SIZE, "ha": tag.align, "va": "center", "path_effects": outline}
         axes.text(tag.column, tag.row, names[tag.code], **style)
 
 
-def _new_figure(n_panels: int, shape: tuple[int, ...], spacing: tuple[float, float, float]) -> Figure:
+def new_figure(n_panels: int, shape: tuple[int, ...], spacing: tuple[float, float, float]) -> Figure:
+    """Return a figure with panels side by side that fit a slice.
+
+    Args:
+        n_panels: Number of panels.
+        shape: (H, W) of the slice.
+        spacing: mm along (D, H, W).
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     width = _PANEL_HEIGHT * shape[1] * spacing[2] / (shape[0] * spacing[1])
     head = 0.75  # inches for the titles
-    figure = Figure(figsize=(n_panels * (width + 0.1) + 0.1, _PANEL_HEIGHT + head + 0.1), facecolor=_PAPER)
+    figure = Figure(figsize=(n_panels * (width + 0.1) + 0.1, _PANEL_HEIGHT + head + 0.1), facecolor=PAPER)
     FigureCanvasAgg(figure)
     total_width, total_height = figure.get_size_inches()
     for panel in range(n_panels):
