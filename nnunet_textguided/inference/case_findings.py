@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,15 +66,15 @@ class FindingReader:
     orientation: str | None
     thresholds: Mapping[str, float]
 
-    def read(self, maps: np.ndarray, segmentation: Path, grid: ModelGrid) -> list[Finding]:
+    def read(self, maps: np.ndarray, segmentation: sitk.Image, grid: ModelGrid) -> list[Finding]:
         """Read a case.
 
         Args:
             maps: (F, D, H, W) finding logits on the model's grid.
-            segmentation: The written label file, in the image's own geometry; postprocessed, if it is to be.
+            segmentation: Labels in the image's own geometry; postprocessed, if they are to be.
             grid: How the model's grid lies in the image.
         """
-        own = sitk.ReadImage(str(segmentation))
+        own = segmentation
         turned = own if self.orientation is None else to_orientation(own, self.orientation)
         labels = grid.bring(sitk.GetArrayViewFromImage(turned))
         spacing = grid.spacing(turned.GetSpacing()[::-1])
@@ -125,14 +124,13 @@ class Structure:
     extent_mm: tuple[float, ...]
 
 
-def measure_structures(segmentation: Path, names: Mapping[str, int]) -> list[Structure]:
-    """Measure what a label file holds.
+def measure_structures(image: sitk.Image, names: Mapping[str, int]) -> list[Structure]:
+    """Measure what a segmentation holds.
 
     Args:
-        segmentation: A label file.
+        image: Labels.
         names: Structure -> label code.
     """
-    image = sitk.ReadImage(str(segmentation))
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(sitk.Cast(image, sitk.sitkUInt16))
     found = []

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import SimpleITK as sitk
+
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.inference.case_findings import DEFAULT_THRESHOLD, measure_structures
@@ -47,7 +49,7 @@ def ensemble_predictions(
         return cases
     codes = {name: value for name, value in dataset_json["labels"].items() if name not in ("background", "ignore")}
     for case in cases:
-        segmentation = output / f"{case}{dataset_json['file_ending']}"
+        segmentation = sitk.ReadImage(str(output / f"{case}{dataset_json['file_ending']}"))
         structures = measure_structures(segmentation, codes)
         contents = [_load(folder, case) for folder in with_findings]
         there = {structure.structure for structure in structures}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from batchgenerators.utilities.file_and_folder_operations import save_json
-from nnunetv2.inference.export_prediction import export_prediction_from_logits
+from nnunetv2.inference.export_prediction import (
+    convert_predicted_logits_to_segmentation_with_correct_shape,
+    export_prediction_from_logits,
+)
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import nn
 from torch._dynamo import OptimizedModule
@@ -139,6 +143,32 @@ class FindingPredictor(nnUNetPredictor):
                 save_probabilities,
             )
         self._case = {}
+
+    def predict_array(
+        self, image: np.ndarray, spacing: Sequence[float], probabilities: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, dict[str, Any]]:
+        """Predict an array in memory.
+
+        Args:
+            image: (C, Z, Y, X) in the orientation the model reads images in.
+            spacing: (z, y, x) in mm.
+            probabilities: Return them too.
+
+        Returns:
+            Labels (Z, Y, X), probabilities (classes, Z, Y, X) or None, finding logits (F, D, H, W) on the preprocessed
+            grid, and nnU-Net's properties of the case.
+        """
+        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
+        properties: dict[str, Any] = {"spacing": list(spacing)}
+        data, _, properties = preprocessor.run_case_npy(
+            image, None, properties, self.plans_manager, self.configuration_manager, self.dataset_json
+        )
+        logits = self.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
+        exported = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits, self.plans_manager, self.configuration_manager, self.label_manager, properties, probabilities
+        )
+        labels, maps = exported if probabilities else (exported, None)
+        return np.asarray(labels), maps, self.finding_maps.cpu().numpy(), properties
 
 
 class _Heads:

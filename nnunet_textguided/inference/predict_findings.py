@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import SimpleITK as sitk
+
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.inference.case_findings import FindingReader, measure_structures
@@ -26,6 +28,31 @@ if TYPE_CHECKING:
     from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 logger = logging.getLogger(__name__)
+
+
+def finding_reader(
+    plans: Mapping[str, Any],
+    dataset_json: Mapping[str, Any],
+    configuration: ConfigurationManager,
+    orientation: str | None,
+) -> FindingReader:
+    """Make what reads findings for a model.
+
+    Args:
+        plans: Content of its plans.json.
+        dataset_json: Content of its dataset.json.
+        configuration: What it was trained in.
+        orientation: Code images are turned to, None if they are read as they are.
+    """
+    block = plans[PLANS_BLOCK]
+    vocabulary = FindingVocabulary.from_block(block["findings"], block["names"])
+    return FindingReader(
+        vocabulary,
+        tuple(int(dataset_json["labels"][name]) for name in vocabulary.structures),
+        tuple(float(mm) for mm in configuration.spacing),
+        orientation,
+        block.get("operating_points", {}),
+    )
 
 
 class FindingOutput:
@@ -49,16 +76,8 @@ class FindingOutput:
         model: Mapping[str, Any],
         orientation: str | None,
     ) -> None:
-        block = plans[PLANS_BLOCK]
-        vocabulary = FindingVocabulary.from_block(block["findings"], block["names"])
-        self.codes = {name: int(dataset_json["labels"][name]) for name in vocabulary.structures}
-        self.reader = FindingReader(
-            vocabulary,
-            tuple(self.codes.values()),
-            tuple(float(mm) for mm in configuration.spacing),
-            orientation,
-            block.get("operating_points", {}),
-        )
+        self.reader = finding_reader(plans, dataset_json, configuration, orientation)
+        self.codes = dict(zip(self.reader.vocabulary.structures, self.reader.codes, strict=True))
         self.transpose = tuple(plans["transpose_forward"])
         self.ending = dataset_json["file_ending"]
         self.output = output
@@ -103,8 +122,9 @@ class FindingOutput:
                 raise UserError(f"{segmentation} was not written, so its findings cannot be read. Predict it again.")
             path = maps_file(self.output, case)
             maps, grid = load_maps(path)
-            findings = self.reader.read(maps, segmentation, grid)
-            write_case(self.output, case, findings, measure_structures(segmentation, self.codes), self.model)
+            labels = sitk.ReadImage(str(segmentation))
+            findings = self.reader.read(maps, labels, grid)
+            write_case(self.output, case, findings, measure_structures(labels, self.codes), self.model)
             path.unlink()
             logger.info("%s: %d findings present", case, sum(finding.present for finding in findings))
         folder = maps_file(self.output, "any").parent

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,42 +15,14 @@ from nnunet_textguided.inference.input_cases import InputError, read_header, sou
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, load_predictor
 from nnunet_textguided.inference.predict_settings import choose_device
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
+from nnunet_textguided.inference.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    from nnunet_textguided.inference.case_findings import Finding
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Labels of one image.
-
-    Attributes:
-        labels: (Z, Y, X) codes, uint8 or uint16, in the layout of the image that was given.
-        names: Code -> structure name, background included.
-        spacing: (z, y, x) in mm, of the image that was given.
-        probabilities: (C, Z, Y, X) in the same layout, or None if not asked for.
-    """
-
-    labels: np.ndarray
-    names: dict[int, str]
-    spacing: tuple[float, float, float]
-    probabilities: np.ndarray | None = None
-
-    def mask(self, name: str) -> np.ndarray:
-        """Return where one structure is, (Z, Y, X) bool.
-
-        Args:
-            name: A structure's name.
-
-        Raises:
-            UserError: The model has no such structure.
-        """
-        codes = [code for code, structure in self.names.items() if structure == name]
-        if not codes:
-            raise UserError(f"The model has no structure {name!r}. It has: {', '.join(self.names.values())}.")
-        return np.isin(self.labels, codes)
 
 
 class TextGuidedPredictor:
@@ -147,7 +118,7 @@ class TextGuidedPredictor:
             UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file.
         """
         if isinstance(image, np.ndarray):
-            array, code = self._check_array(image, spacing), None
+            array, code, origin = self._check_array(image, spacing), None, (0.0, 0.0, 0.0)
             if direction is not None and self.orientation is not None:
                 code = direction_code(direction)
         elif spacing is not None or direction is not None:
@@ -155,24 +126,62 @@ class TextGuidedPredictor:
         else:
             paths = [image] if isinstance(image, str | Path) else list(image)
             array, spacing, code = self._read([Path(path) for path in paths])
-        return self._predict_array(array, tuple(float(mm) for mm in spacing), code or self.orientation, probabilities)
+            header = read_header(Path(paths[0]))
+            direction, origin = header.direction, header.origin
+        spacing, code = tuple(float(mm) for mm in spacing), code or self.orientation
+        labels, maps, raw = self._predict_array(array, spacing, code, probabilities)
+        findings = () if raw is None else self._findings(labels, spacing, direction, origin, raw)
+        return Segmentation(labels, dict(self.names), spacing, maps, findings)
 
     def _predict_array(
         self, array: np.ndarray, spacing: tuple[float, ...], code: str | None, probabilities: bool
-    ) -> Segmentation:
+    ) -> tuple[np.ndarray, np.ndarray | None, tuple[np.ndarray, dict[str, Any]] | None]:
+        """Labels and probabilities in the array's layout, and finding maps with nnU-Net's properties."""
         target = self.orientation
         turned, turned_spacing = array, list(spacing)
         if target is not None:
             turned, turned_spacing = reorient_array(array, code, target), reorient_spacing(spacing, code, target)
+        turned, raw = turned.astype(np.float32, copy=False), None
         with _quiet():
-            result = self.predictor.predict_single_npy_array(
-                turned.astype(np.float32, copy=False), {"spacing": turned_spacing}, None, None, probabilities
-            )
-        outputs = result if probabilities else (result, None)
+            if hasattr(self.predictor, "predict_array"):
+                *outputs, finding_maps, properties = self.predictor.predict_array(turned, turned_spacing, probabilities)
+                raw = (finding_maps, properties)
+            else:
+                result = self.predictor.predict_single_npy_array(
+                    turned, {"spacing": turned_spacing}, None, None, probabilities
+                )
+                outputs = result if probabilities else (result, None)
         labels, maps = (
             out if out is None or target is None else reorient_array(np.asarray(out), target, code) for out in outputs
         )
-        return Segmentation(labels, dict(self.names), spacing, maps)
+        return labels, maps, raw
+
+    def _findings(
+        self,
+        labels: np.ndarray,
+        spacing: tuple[float, ...],
+        direction: np.ndarray | Sequence[float] | None,
+        origin: Sequence[float],
+        raw: tuple[np.ndarray, dict[str, Any]],
+    ) -> tuple[Finding, ...]:
+        import SimpleITK as sitk
+
+        from nnunet_textguided.inference.model_grid import ModelGrid
+        from nnunet_textguided.inference.predict_findings import finding_reader
+
+        image = sitk.GetImageFromArray(labels)
+        image.SetSpacing(spacing[::-1])
+        image.SetOrigin([float(mm) for mm in origin])
+        if direction is None and self.orientation is not None:
+            direction = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(self.orientation)
+        if direction is not None:
+            image.SetDirection(np.asarray(direction, dtype=float).ravel().tolist())
+        maps, properties = raw
+        reader = finding_reader(
+            self.model.plans, self.model.dataset_json, self.predictor.configuration_manager, self.orientation
+        )
+        grid = ModelGrid.of_case(maps.shape[1:], properties, self.model.plans["transpose_forward"])
+        return tuple(reader.read(maps, image, grid))
 
     def _check_array(self, image: np.ndarray, spacing: Sequence[float] | None) -> np.ndarray:
         channels = self.model.num_channels

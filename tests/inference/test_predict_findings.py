@@ -17,6 +17,7 @@ from nnunet_textguided.inference.model_folder import check_model_folder, has_fin
 from nnunet_textguided.inference.model_grid import ModelGrid
 from nnunet_textguided.inference.predict import predict_folder
 from nnunet_textguided.inference.predict_settings import PredictSettings
+from nnunet_textguided.inference.predictor import TextGuidedPredictor
 
 
 @pytest.fixture(scope="module", params=["2d", "3d_fullres"])
@@ -133,6 +134,23 @@ def test_a_turned_image_gives_the_same_findings_at_the_same_places(
     first, second = (pd.read_csv(folder / "findings.csv") for folder in (predicted, tmp_path / "out"))
     places = ["probability", "x_mm", "y_mm", "z_mm", "x_min_mm", "z_max_mm", "volume_mm3"]
     np.testing.assert_allclose(first[places], second[places], atol=1e-3)
+
+
+def test_python_gives_the_findings_of_the_files(finding_model: Path, images: Path, predicted: Path):
+    predictor = TextGuidedPredictor.from_model_folder(finding_model, folds=0, device="cpu")
+    result = predictor.predict(images / "case1_0000.nii.gz")
+    written = json.loads((predicted / "case1_findings.json").read_text())["findings"]
+    assert [finding.as_dict() | {} for finding in result.findings] == [
+        {**f, **{k: tuple(map(tuple, f[k])) for k in ("box_voxels", "box_mm")}, "centroid_mm": tuple(f["centroid_mm"])}
+        for f in written
+    ]
+    image = sitk.ReadImage(str(images / "case1_0000.nii.gz"))
+    array = sitk.GetArrayFromImage(image)
+    again = predictor.predict(array, image.GetSpacing()[::-1], image.GetDirection())
+    assert [f.probability for f in again.findings] == [f.probability for f in result.findings]
+    shift = np.array(image.GetOrigin())
+    for one, other in zip(again.findings, result.findings, strict=True):
+        np.testing.assert_allclose(np.array(one.centroid_mm) + shift, other.centroid_mm, atol=0.01)
 
 
 def test_finished_cases_are_kept_and_one_without_findings_is_made_again(
