@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-part_id", type=int, default=0, help="which of these calls this is, from 0")
     parser.add_argument("-device", choices=["cpu", "cuda", "mps"], help="cuda where there is one and else cpu")
     parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--postprocessing", metavar="FILE", help="nnU-Net's postprocessing.pkl, applied before findings are read"
+    )
     parser.add_argument("--not_on_device", action="store_true", help="collect results in main memory")
 
 

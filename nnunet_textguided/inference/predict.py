@@ -18,6 +18,7 @@ from nnunet_textguided.inference.input_cases import (
     source_orientation,
 )
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, has_findings, load_predictor
+from nnunet_textguided.inference.postprocess import load_steps, postprocess_files
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
@@ -73,6 +74,7 @@ def predict_folder(
         UserError: Model, input or output is not usable; the text names the file.
     """
     settings = settings or PredictSettings()
+    steps = load_steps(settings.postprocessing) if settings.postprocessing else None
     model = check_model_folder(model_folder, folds, checkpoint)
     device = choose_device(settings.device)
     ending = model.dataset_json["file_ending"]
@@ -85,13 +87,20 @@ def predict_folder(
     codes = _check_images(model, todo)
     turned = {case: code for case, code in codes.items() if code != model.orientation}
     if todo:
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
-        if findings:
-            _run_with_findings(predictor, model, todo, output, settings)
-        else:
-            _run(predictor, todo, output, settings)
+        kept = _keep_findings(predictor, model, output) if findings else None
+        # which cases are left is settled already
+        _run(predictor, todo, output, replace(settings, continue_prediction=False) if findings else settings)
+        if steps is not None:
+            # the files lie in their own geometry, so nnU-Net's plain reader is the right one
+            reader_writer = PlansManager(model.plans).image_reader_writer_class()
+            postprocess_files([output / f"{case}{ending}" for case in todo], steps, reader_writer)
+        if kept is not None:
+            kept.finish(list(todo))
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)
 
 
@@ -179,19 +188,11 @@ def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: P
         predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
 
 
-def _run_with_findings(
-    predictor: FindingPredictor,
-    model: ModelFolder,
-    cases: dict[str, list[Path]],
-    output: Path,
-    settings: PredictSettings,
-) -> None:
-    """Predict with the finding maps kept, then read the findings; which cases are left is settled already."""
+def _keep_findings(predictor: FindingPredictor, model: ModelFolder, output: Path) -> FindingOutput:
     orientation = getattr(predictor.plans_manager, "orientation", None)
     findings = FindingOutput.of_model(model, predictor.configuration_manager, output, orientation)
     predictor.keep = findings.keep
-    _run(predictor, cases, output, replace(settings, continue_prediction=False))
-    findings.finish(list(cases))
+    return findings
 
 
 def _run(predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path, settings: PredictSettings) -> None:

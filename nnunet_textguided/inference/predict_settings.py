@@ -31,6 +31,7 @@ class PredictSettings:
         device: "cpu", "cuda", "mps", or None for cuda where there is one and else the CPU.
         disable_progress_bar: No progress bar.
         not_on_device: Collect results in main memory.
+        postprocessing: nnU-Net's postprocessing.pkl, applied to the label files before findings are read.
     """
 
     step_size: float = 0.5
@@ -46,6 +47,7 @@ class PredictSettings:
     device: str | None = None
     disable_progress_bar: bool = False
     not_on_device: bool = False
+    postprocessing: str | None = None
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import SimpleITK as sitk
 import torch
 from toy_model import FINDINGS, IN_PROCESS, make_text_guided, toy_volume, write_model_folder
 
+from nnunet_textguided.errors import UserError
 from nnunet_textguided.ext_path import ext_dir
 from nnunet_textguided.inference.finding_predictor import FindingPredictor
 from nnunet_textguided.inference.model_folder import check_model_folder, has_findings, load_predictor
@@ -134,6 +137,36 @@ def test_a_turned_image_gives_the_same_findings_at_the_same_places(
     first, second = (pd.read_csv(folder / "findings.csv") for folder in (predicted, tmp_path / "out"))
     places = ["probability", "x_mm", "y_mm", "z_mm", "x_min_mm", "z_max_mm", "volume_mm3"]
     np.testing.assert_allclose(first[places], second[places], atol=1e-3)
+
+
+def remove_label(segmentation: np.ndarray, label: int) -> np.ndarray:
+    """A postprocessing step as nnU-Net stores them: a function and its arguments."""
+    return np.where(segmentation == label, 0, segmentation)
+
+
+def test_findings_are_read_after_the_segmentation_is_postprocessed(finding_model: Path, images: Path, tmp_path: Path):
+    steps = tmp_path / "postprocessing.pkl"
+    steps.write_bytes(pickle.dumps(([remove_label], [{"label": 2}])))
+    settings = replace(IN_PROCESS, postprocessing=str(steps))
+    predict_folder(finding_model, images, tmp_path / "out", 0, settings=settings)
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "case0.nii.gz")))
+    assert set(np.unique(labels)) == {0, 1}
+    assert set(pd.read_csv(tmp_path / "out" / "findings.csv").structure) == {"L5"}
+    assert set(pd.read_csv(tmp_path / "out" / "structures.csv").structure) == {"L5"}
+
+
+@pytest.mark.parametrize("content", [None, b"no pickle", pickle.dumps(3)])
+def test_a_file_that_is_no_postprocessing_is_refused_before_anything_is_predicted(
+    finding_model: Path, images: Path, tmp_path: Path, content: bytes | None
+):
+    file = tmp_path / "postprocessing.pkl"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=r"postprocessing\.pkl"):
+        predict_folder(
+            finding_model, images, tmp_path / "out", 0, settings=replace(IN_PROCESS, postprocessing=str(file))
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_python_gives_the_findings_of_the_files(finding_model: Path, images: Path, predicted: Path):
