@@ -13,6 +13,7 @@ from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
 from nnunet_textguided.text.check_model import check_text_model
 from nnunet_textguided.trainers.encoder_weights import check_source
+from nnunet_textguided.trainers.finding_targets import load_findings
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, declared_findings, structure_names
 from nnunet_textguided.trainers.mirroring import check_mirror_mode
 from nnunet_textguided.trainers.order_fixed_axes import order_fixed_axes_of_folder
@@ -100,6 +101,10 @@ def write_text_guided_plans(
     check_encoder_name(guidance.encoder)
     check_source(guidance.encoder_weights)
     check_text_model(guidance.text_model, guidance.text_weights)
+    if guidance.findings:
+        ending = dataset_json["file_ending"]
+        cases = [path.name.removesuffix(ending) for path in (folder / "gt_segmentations").glob(f"*{ending}")]
+        load_findings(folder, dataset_json, guidance.names, cases)
     if mirror == "auto":
         setting["order_fixed_axes"] = _order_fixed_axes(folder, plans, dataset_json)
     copy = deepcopy(plans)

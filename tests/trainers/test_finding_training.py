@@ -181,6 +181,13 @@ def test_declared_findings_without_a_file_are_an_error_that_names_both_ways_out(
     assert "findings.csv" in str(caught.value)
 
 
+def test_plans_for_findings_are_not_written_while_the_file_is_wrong(annotated: Path):
+    write_findings([Annotation("case_99", "L5", "fracture", 1)], annotated / "findings.csv")
+    with pytest.raises(UserError, match="case_99"):
+        write_text_guided_plans(annotated, name="nnUNetPlansWrong", options=SMALL, findings=["all"])
+    assert not (annotated / "nnUNetPlansWrong.json").exists()
+
+
 def test_unknown_case_in_the_file_is_refused_with_its_line(make_trainer, finding_plans: str, annotated: Path):
     write_findings([Annotation("case_99", "L5", "fracture", 1)], annotated / "findings.csv")
     with pytest.raises(UserError, match=r"line 2.*case_99"):
