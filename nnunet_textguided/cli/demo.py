@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=Path, default=Path("textguided_demo"), help="folder for everything (default: ./%(default)s)")
     add("--data", type=Path, metavar="SRC", help="your own data in SPIDER's layout instead of generated volumes")
-    add("--quick", action="store_true", help="fewer and smaller volumes: about three minutes on two cores")
+    add("--quick", action="store_true", help="fewer and smaller volumes: about five minutes on two cores")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train and predict (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of the generated volumes (default: %(default)s)")
 
