@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"Wrote {len(manifest.cases)} cases to {folder} (orientation PIR). Folds: {manifest.splits}.")
     if (folder / FINDINGS_FILE).is_file():
-        print(f"Findings of the gradings: {folder / FINDINGS_FILE}.")
+        print(f"Findings: {folder / FINDINGS_FILE}.")
     if manifest.skipped:
         print(f"{len(manifest.skipped)} patients lack the chosen sequences and have no case; manifest.json names them.")
     if missing_paths("nnUNet_preprocessed"):
@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
 def _add_spider(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Label codes: SPIDER's vertebrae and discs become L5..T9 and L5/S..T9/T10; SPIDER does not annotate the "
-        "sacrum, which stays a class without voxels and is declared as missing."
+        "sacrum, which stays a class without voxels and is declared as missing. Findings come from the source's "
+        "findings.csv and findings.json, where it has them, else from radiological_gradings.csv."
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="folder that holds 'images' and 'masks'")
     parser.add_argument("-d", dest="dataset_id", metavar="ID", type=int, required=True, help="nnU-Net's dataset id")

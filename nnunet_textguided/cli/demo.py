@@ -18,6 +18,7 @@ from nnunet_textguided.files import load_json, save_json_atomic
 DATASET_ID, DATASET_NAME = 901, "Demo"
 DATASET = f"Dataset{DATASET_ID}_{DATASET_NAME}"
 TRAINER, PLANS, CONFIGURATION, FOLD = "TextGuidedTrainer_short", "nnUNetPlansTextGuided", "2d", 0
+FINDING_SOURCES = ("findings.json", "radiological_gradings.csv")  # what `convert` makes findings of
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 
 
@@ -151,6 +152,8 @@ def build_stages(
     memory = f"{size.gpu_memory_target:g}" if data is None else "1"
     preprocess = ("nnUNetv2_plan_and_preprocess", "-d", number, "-c", CONFIGURATION, "-gpu_memory_target", memory)
     plan = ("nnunet_textguided", "plan", "-d", number, "--encoder", "convnextv2_atto", "--encoder-weights", "none")
+    findings = data is None or any((data / name).is_file() for name in FINDING_SOURCES)
+    chosen_findings = ("--findings", "all") if findings else ()
     stages = [] if data else [_generate(source, size, seed)]
     return [
         *stages,
@@ -164,17 +167,17 @@ def build_stages(
         Stage(
             "plan",
             "write the text-guided model's options into plans of their own",
-            (*plan, "--text-model", "random", "--seed", str(seed), "--overwrite"),
-            r"wrote|structures:",
+            (*plan, "--text-model", "random", *chosen_findings, "--seed", str(seed), "--overwrite"),
+            r"wrote|structures:|findings:",
         ),
         Stage(
             "embed",
-            "turn the class names into the text bank",
+            "turn the names into the text bank",
             ("nnunet_textguided", "embed", "-d", number),
             r"text model",
         ),
         _train(out, device),
-        *_after_training(out, device, len(sequences) - 1),
+        *_after_training(out, device, len(sequences) - 1, findings),
     ]
 
 
@@ -199,19 +202,24 @@ def _train(out: Path, device: str) -> Stage:
     return Stage("train", title, (*command, "-device", device), r": Epoch \d+ *$", resume)
 
 
-def _after_training(out: Path, device: str, channel: int) -> list[Stage]:
+def _after_training(out: Path, device: str, channel: int, findings: bool) -> list[Stage]:
     held_out, predictions, number = out / "held_out", out / "predictions", str(DATASET_ID)
     raw, splits = out / "nnUNet_raw" / DATASET, out / "nnUNet_preprocessed" / DATASET / "splits_final.json"
     images, truth = str(held_out / "imagesTs"), str(held_out / "labelsTs")
     copy = ("python", "-m", "nnunet_textguided.cli.hold_out", str(raw), str(splits), str(FOLD), str(held_out))
-    predict = ("nnUNetv2_predict", "-i", images, "-o", str(predictions), "-d", number, "-c", CONFIGURATION)
+    command = ("nnunet_textguided", "predict") if findings else ("nnUNetv2_predict",)
+    predict = (*command, "-i", images, "-o", str(predictions), "-d", number, "-c", CONFIGURATION)
     model = ("-f", str(FOLD), "-tr", TRAINER, "-p", PLANS, "-device", device, "-npp", "1", "-nps", "1")
     draw = ("python", "-m", "nnunet_textguided.inference.draw", images, truth, str(predictions), str(out / "pictures"))
+    title = "predict them, with findings (nnUNetv2_predict gives the same masks)" if findings else "predict them"
+    report = ("nnunet_textguided", "report", str(predictions), images, "-o", str(out / "reports"))
+    reports = Stage("report", "write a page a case", (*report, "--channel", str(channel)), r"reports:")
     return [
         Stage("hold_out", "copy the patients that were not trained on", copy, r"held out"),
-        Stage("predict", "predict them (nnU-Net's own command)", (*predict, *model), r"^Predicting|done with"),
+        Stage("predict", title, (*predict, *model), r"^Predicting|done with"),
         Stage("evaluate", "compare with the truth", ("nnunet_textguided", "evaluate", truth, str(predictions)), r"\S"),
         Stage("draw", "draw image, truth and prediction", (*draw, "--channel", str(channel))),
+        *([reports] if findings else []),
     ]
 
 
@@ -239,6 +247,7 @@ def _say_where(out: Path, seconds: float) -> None:
         ("held-out truth", out / "held_out" / "labelsTs"),
         ("predictions, scores", out / "predictions"),
         ("pictures", out / "pictures"),
+        *([("findings, a page a case", out / "reports")] if (out / "reports").is_dir() else []),
         ("logs", out / "logs"),
     ):
-        print(f"  {what + ':':21s}{where}")
+        print(f"  {what + ':':25s}{where}")

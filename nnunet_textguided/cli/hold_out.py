@@ -11,16 +11,17 @@ from pathlib import Path
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path, load_json
+from nnunet_textguided.findings.annotations import FINDINGS_FILE
 
 
 def copy_validation_cases(raw: Path, splits: Path, fold: int, out: Path) -> list[str]:
-    """Copy images and labels of the cases a fold does not train on.
+    """Copy images and labels of the cases a fold does not train on, and findings.csv where there is one.
 
     Args:
         raw: Dataset folder with imagesTr and labelsTr.
         splits: splits_final.json of the training.
         fold: The fold.
-        out: Folder for imagesTs and labelsTs.
+        out: Folder for imagesTs, labelsTs and findings.csv.
 
     Returns:
         The case identifiers.
@@ -40,9 +41,15 @@ def copy_validation_cases(raw: Path, splits: Path, fold: int, out: Path) -> list
         if not images or not label.is_file():
             raise UserError(f"{raw} has no image or no label of the validation case {case}, which {splits} names.")
         for source, folder in [*((image, "imagesTs") for image in images), (label, "labelsTs")]:
-            with atomic_path(out / folder / source.name) as temporary:
-                shutil.copyfile(source, temporary)
+            _copy(source, out / folder / source.name)
+    if (raw / FINDINGS_FILE).is_file():
+        _copy(raw / FINDINGS_FILE, out / FINDINGS_FILE)
     return cases
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

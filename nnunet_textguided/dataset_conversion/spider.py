@@ -13,6 +13,7 @@ from typing import Any
 from nnunet_textguided.dataset_conversion.cases import CaseTask
 from nnunet_textguided.dataset_conversion.conversion import DatasetDescription, run_conversion
 from nnunet_textguided.dataset_conversion.manifest import Manifest
+from nnunet_textguided.dataset_conversion.own_findings import own_annotations_of, read_own_findings
 from nnunet_textguided.dataset_conversion.spider_gradings import (
     GRADINGS_FILE,
     annotations_of,
@@ -110,22 +111,27 @@ def convert_spider(
     if not tasks:
         raise UserError(_nothing_found(source, series, problems, options))
     channels = [[sequence] for sequence in options.channels] or [sequences]
+    labels = spider_labels(options.canal, options.partial, options.above)
     description = DatasetDescription(
         name="SPIDER lumbar spine MRI",
         channel_names=tuple(channel_name(channel) for channel in channels),
-        labels=spider_labels(options.canal, options.partial, options.above),
+        labels=labels,
         missing={"spider": list(NOT_ANNOTATED)},
         reference="https://doi.org/10.5281/zenodo.10159290",
         licence="CC BY 4.0",
-        **_findings(source, options),
+        **_findings(source, options, list(labels)),
     )
     fresh = Manifest("spider", _as_json(options, sequences), str(source), problems=problems, skipped=skipped)
     manifest = run_conversion(tasks, description, fresh, folder, processes=processes, overwrite=overwrite)
     return folder, manifest
 
 
-def _findings(source: Path, options: SpiderOptions) -> dict[str, Any]:
-    """What the radiologist's gradings add to the description; nothing where the file is not there."""
+def _findings(source: Path, options: SpiderOptions, labels: Sequence[str]) -> dict[str, Any]:
+    """What findings.csv, else the radiologist's gradings, add to the description; nothing where neither is there."""
+    own = read_own_findings(source, labels)
+    if own is not None:
+        block, annotations = own
+        return {"findings": block, "annotate": partial(own_annotations_of, found=annotations)}
     path = source / GRADINGS_FILE
     if not path.is_file():
         return {}

@@ -77,7 +77,7 @@ def write_phantom_dataset(
     annotations: list[Annotation] = []
     for number, case in enumerate(cases):
         phantom = generate_phantom(phantom_seed(seed, number), spec)
-        annotations += [Annotation(case, f.structure, f.finding, f.present, f.position_mm) for f in phantom.findings]
+        annotations += _annotations(case, phantom)
         labels = np.where(phantom.canal & (phantom.labels == 0), CANAL_CODE, phantom.labels).astype(np.uint8)
         for array, file in (
             (phantom.t1, folder / "imagesTr" / f"{case}_0000.nii.gz"),
@@ -99,7 +99,8 @@ def write_spider_layout(
 ) -> Path:
     """Write phantoms as SPIDER is released: images/<n>_t1.mha and _t2.mha, masks of the same names, SPIDER's codes.
 
-    The sacrum is left out, as SPIDER does not annotate it. Files that are already there are kept.
+    The sacrum is left out, as SPIDER does not annotate it. Files that are already there are kept. The findings, which
+    SPIDER's gradings have no columns for, go to findings.csv and findings.json, by patient.
 
     Args:
         folder: Where to write.
@@ -120,17 +121,21 @@ def write_spider_layout(
     table = np.zeros(max(CODES.values()) + 1, dtype=np.uint8)
     for name, code in SPIDER_CODES.items():
         table[CODES[name]] = code
+    annotations: list[Annotation] = []
     for number in range(n_cases):
         files = [folder / kind / f"{number + 1}_{name}.mha" for kind in ("images", "masks") for name in ("t1", "t2")]
+        phantom = generate_phantom(phantom_seed(seed, number), spec)
+        annotations += _annotations(str(number + 1), phantom)
         if all(file.exists() for file in files):
             continue
-        phantom = generate_phantom(phantom_seed(seed, number), spec)
         mask = table[phantom.labels]
         mask[phantom.canal & (phantom.labels == 0)] = SPIDER_CANAL
         arrays = (np.rint(phantom.t1).astype(np.int16), np.rint(phantom.t2).astype(np.int16), mask, mask)
         for array, file in zip(arrays, files, strict=True):
             _write_image(sitk, to_sitk(array, phantom), file)
         logger.info("patient %d of %d", number + 1, n_cases)
+    write_findings(annotations, folder / FINDINGS_FILE)
+    save_json_atomic(_findings_block(), folder / "findings.json")
     return folder
 
 
@@ -173,14 +178,20 @@ def _write_image(sitk_module: object, image: sitk.Image, file: Path) -> None:
 
 def _dataset_json(n_cases: int, keep_canal: bool) -> dict[str, object]:
     labels = {"background": 0, **CODES} | ({CANAL: CANAL_CODE} if keep_canal else {})
-    findings = {
-        finding: {"term": term, "applies_to": list(structures)} for finding, (term, structures) in FINDINGS.items()
-    }
     return {
         "channel_names": {"0": "T1", "1": "T2"},
         "labels": labels,
         "numTraining": n_cases,
         "file_ending": ".nii.gz",
         "description": "synthetic lumbar spine MRI",
-        "text_guidance": {"orientation": ORIENTATION, "findings": findings},
+        "text_guidance": {"orientation": ORIENTATION, "findings": _findings_block()},
     }
+
+
+def _annotations(case: str, phantom: Phantom) -> list[Annotation]:
+    return [Annotation(case, f.structure, f.finding, f.present, f.position_mm) for f in phantom.findings]
+
+
+def _findings_block() -> dict[str, dict[str, object]]:
+    """The entry `findings` of dataset.json."""
+    return {finding: {"term": term, "applies_to": list(sites)} for finding, (term, sites) in FINDINGS.items()}

@@ -55,10 +55,12 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
         "embed",
         "nnUNetv2_train",
         "python",
-        "nnUNetv2_predict",
+        "predict",
         "evaluate",
         "python",
+        "report",
     ]
+    assert "--findings all" in " ".join(launch.commands[3])
     train = " ".join(launch.commands[5])
     assert train == "nnUNetv2_train 901 2d 0 -tr TextGuidedTrainer_short -p nnUNetPlansTextGuided -device cpu"
     shown = capsys.readouterr().out
@@ -81,7 +83,7 @@ def test_failed_stage_names_command_log_and_way_on_and_the_next_run_starts_there
     assert "same nnunet_textguided command again" in text
     second = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), second)
-    assert second.names == ["embed", "nnUNetv2_train", "python", "nnUNetv2_predict", "evaluate", "python"]
+    assert second.names == ["embed", "nnUNetv2_train", "python", "predict", "evaluate", "python", "report"]
     third = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), third)
     assert third.names == []
@@ -106,7 +108,7 @@ def test_a_stage_that_has_to_run_makes_later_ones_run(tmp_path: Path):
     (tmp_path / "demo" / "done" / "predict.json").write_text("{ broken")
     launch = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), launch)
-    assert launch.names == ["nnUNetv2_predict", "evaluate", "python"]
+    assert launch.names == ["predict", "evaluate", "python", "report"]
 
 
 def test_folder_of_a_demo_with_other_options_is_refused(tmp_path: Path):
@@ -134,6 +136,8 @@ def test_own_data_is_not_generated_and_its_sequences_are_found(tmp_path: Path):
     assert launch.names[0] == "convert"
     assert str(tmp_path / "spider") in launch.commands[0]
     assert launch.commands[0][-5:-2] == ("--channels", "t1", "t2")
+    assert "nnUNetv2_predict" in launch.names, "without gradings there are no findings to predict"
+    assert "report" not in launch.names
     for file in images.iterdir():
         file.rename(file.with_name(file.name.replace("t1", "x").replace("t2", "t2_SPACE")))
     assert demo.data_sequences(tmp_path / "spider") == ("t2_SPACE",)
@@ -218,6 +222,12 @@ def test_exactly_the_validation_cases_are_held_out(converted: Path):
         "spider_001_0001.nii.gz",
     ]
     assert (out / "labelsTs" / "spider_001.nii.gz").read_text() == "spider_001"
+
+
+def test_findings_are_held_out_with_the_cases(converted: Path):
+    (converted / "raw" / "findings.csv").write_text("case,structure,finding,present\nspider_001,L5/S,bulge,1\n")
+    copy_validation_cases(converted / "raw", converted / "splits_final.json", 0, converted / "held_out")
+    assert "spider_001,L5/S,bulge,1" in (converted / "held_out" / "findings.csv").read_text()
 
 
 def test_missing_validation_image_is_named(converted: Path):

@@ -1,0 +1,60 @@
+"""Findings that lie beside the images of a source already: findings.json declares them, findings.csv holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import load_json
+from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, read_findings
+from nnunet_textguided.findings.vocabulary import FindingVocabulary
+
+DECLARATION_FILE = "findings.json"
+"""The entry `findings` of dataset.json: name -> term and the structures it applies to."""
+
+
+def read_own_findings(
+    source: Path, structures: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, list[Annotation]]] | None:
+    """Read the findings of a source; its `case` column holds patients, as the image names do.
+
+    Args:
+        source: Folder of the data set.
+        structures: Names of the classes the conversion writes.
+
+    Returns:
+        The declaration, and patient -> findings; None where the source has neither file.
+
+    Raises:
+        UserError: One of the two files is missing, or they say what cannot be.
+    """
+    declaration, table = source / DECLARATION_FILE, source / FINDINGS_FILE
+    there = [path for path in (declaration, table) if path.is_file()]
+    if not there:
+        return None
+    if len(there) == 1:
+        missing = (declaration if there[0] == table else table).name
+        raise UserError(f"{source} has {there[0].name} but no {missing}: give both, or remove it.")
+    block = load_json(declaration)
+    if not isinstance(block, dict):
+        raise UserError(f"{declaration}: expected findings as in dataset.json, name -> term and applies_to.")
+    annotations = read_findings(table, FindingVocabulary.from_block(block, structures))
+    return block, {patient: annotations.of_case(patient) for patient in annotations.cases()}
+
+
+def own_annotations_of(patients: Mapping[str, str], found: Mapping[str, list[Annotation]]) -> list[Annotation]:
+    """Give every case the findings of its patient.
+
+    Args:
+        patients: Case -> patient, `<data set>_<number>`.
+        found: Patient, as in findings.csv -> findings.
+    """
+    by_number = {int(patient): annotations for patient, annotations in found.items() if patient.isdecimal()}
+    return [
+        replace(annotation, case=case)
+        for case, patient in sorted(patients.items())
+        for annotation in by_number.get(int(patient.rpartition("_")[2]), [])
+    ]
