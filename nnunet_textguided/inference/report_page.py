@@ -24,7 +24,7 @@ p.notice { border: 1px solid var(--hit); color: var(--hit); padding: .4rem .7rem
 img { max-width: 100%; height: auto; display: block; background: #101318; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .28rem .6rem; }
 th { border-bottom: 2px solid var(--line); font-weight: 600; } td { border-bottom: 1px solid var(--line); }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.present td { background: var(--tint); } tr.present td.name { color: var(--hit); font-weight: 600; }
 .track { position: relative; width: 9rem; height: .7rem; background: var(--line); }
 .fill { position: absolute; inset: 0 auto 0 0; background: var(--bar); } tr.present .fill { background: var(--hit); }
@@ -83,7 +83,7 @@ def _finding(number: int, finding: Mapping[str, Any]) -> str:
         f'<div class="track" role="img" aria-label="{share:.0f} %"><div class="fill" style="width:{share:.1f}%"></div>'
         f'<div class="mark" style="left:{mark:.1f}%" title="threshold"></div></div>'
     )
-    place = ", ".join(f"{value:.0f}" for value in finding["centroid_mm"]) if finding["present"] else ""
+    place = ", ".join(str(round(value)) for value in finding["centroid_mm"]) if finding["present"] else ""
     row = ' class="present"' if finding["present"] else ""
     return (
         f'<tr{row}><td>{number}</td><td>{escape(finding["structure"])}</td><td class="name">'
