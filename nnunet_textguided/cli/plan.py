@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 
@@ -57,9 +58,20 @@ def run(args: argparse.Namespace) -> int:
     for kind in ("names", "findings"):
         title = "structures" if kind == "names" else kind
         print(f"  {len(block[kind])} {title}: {', '.join(block[kind]) or '-'}")
-    configuration = next(iter(plans["configurations"]))
+    configuration = [*preprocessed_configurations(folder, plans), *plans["configurations"]][0]
     print(f"next: nnUNetv2_train {args.dataset} {configuration} 0 -tr TextGuidedTrainer -p {path.stem}")
     return 0
+
+
+def preprocessed_configurations(folder: Path, plans: dict[str, Any]) -> list[str]:
+    """List the configurations whose data are there.
+
+    Args:
+        folder: `nnUNet_preprocessed/DatasetXXX_Name`.
+        plans: Content of a plans file.
+    """
+    own = {name: content.get("data_identifier") for name, content in plans["configurations"].items()}
+    return [name for name, data in own.items() if data and (folder / data).is_dir()]
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_dataset import SMALL
 
+from nnunet_textguided.cli.plan import preprocessed_configurations
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers.plan import load_plans, preprocessed_folder, write_text_guided_plans
 
@@ -57,3 +58,9 @@ def test_missing_nnunet_variables_are_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     with pytest.raises(UserError, match="nnUNet_preprocessed"):
         preprocessed_folder("900")
+
+
+def test_only_configurations_whose_data_are_there_are_proposed(tmp_path: Path):
+    (tmp_path / "thick").mkdir()
+    configurations = {"2d": {"data_identifier": "thin"}, "3d_fullres": {"data_identifier": "thick"}, "cascade": {}}
+    assert preprocessed_configurations(tmp_path, {"configurations": configurations}) == ["3d_fullres"]
