@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 
 from nnunet_textguided.errors import UserError
@@ -15,10 +13,6 @@ from nnunet_textguided.trainers.order_fixed_axes import order_fixed_axes_of_fold
 
 MAX_TURN = 30.0
 """Degrees a plane that holds an order-fixed axis may be turned by; nnU-Net turns square 2D patches by up to 180."""
-
-MAX_SHIFT = 0.1
-"""Share of the patch it may be shifted by along an order-fixed axis. Where patches hold whole images, as they do for
-the spine, nnU-Net never shifts them, and the place in the image becomes a short cut to the name of a level."""
 
 MirrorAxes = dict[str, Any]
 """`{"mode": "auto" | "all" | "none" | [axes], "order_fixed_axes": [axes] | None}`; 3D axes, None = not known yet."""
@@ -57,7 +51,7 @@ def axes_of_patch(axes_3d: Sequence[int], dim: int) -> tuple[int, ...]:
 
 
 class OrderPreservingAugmentation:
-    """Mixin for nnU-Net trainers: order-fixed axes are not mirrored, turned by 30 degrees at most, and shifted.
+    """Mixin for nnU-Net trainers: order-fixed axes are not mirrored and turned by 30 degrees at most.
 
     The setting is the entry `mirror_axes` of the plans' block `text_guidance`. Where it is missing, or `auto` and
     not worked out, the rule is applied to the preprocessed cases and the result is put into the plans, which nnU-Net
@@ -88,18 +82,5 @@ class OrderPreservingAugmentation:
             if dummy_2d:
                 patch[0] = patch_size[0]
         self.inference_allowed_mirroring_axes = mirror_axes or None
-        self._shifts = [MAX_SHIFT * size if axis in fixed else 0.0 for axis, size in enumerate(patch_size)]
-        self._initial_patch_size = list(patch)
         self.print_to_log_file(f"order-fixed axes of the patch: {fixed}; mirrored: {mirror_axes}; turned: {rotation}")
         return rotation, dummy_2d, patch, mirror_axes
-
-    def get_training_transforms(self, *args: Any, **kwargs: Any) -> BasicTransform:
-        """nnU-Net's transforms; the spatial one takes patches from around the middle, not from the middle alone."""
-        transforms = super().get_training_transforms(*args, **kwargs)
-        spatial = next(t for t in transforms.transforms if isinstance(t, SpatialTransform))
-        dim = len(spatial.patch_size)  # without the slice axis in nnU-Net's dummy 2D augmentation
-        shifts, middle = self._shifts[-dim:], [size / 2 for size in self._initial_patch_size[-dim:]]
-        if any(shifts):
-            spatial.random_crop = True
-            spatial.patch_center_dist_from_border = [m - s for m, s in zip(middle, shifts, strict=True)]
-        return transforms

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import nnUNetTrainer_short, nnUNetTrainerMatched
-from nnunet_textguided.trainers.mirroring import MAX_SHIFT, axes_of_patch, check_mirror_mode, fixed_axes
+from nnunet_textguided.trainers.mirroring import axes_of_patch, check_mirror_mode, fixed_axes
 
 
 @pytest.mark.parametrize(
@@ -77,49 +75,3 @@ def test_rule_is_worked_out_on_untouched_plans_and_saved_in_them(make_trainer):
     trainer = make_trainer(nnUNetTrainer_short, plans="nnUNetPlans")
     augmentation(trainer)
     assert trainer.plans_manager.plans["text_guidance"]["mirror_axes"]["order_fixed_axes"] == [1]
-
-
-def transforms_of(trainer) -> tuple:
-    """The training transforms as nnU-Net's `get_dataloaders` asks for them, and the size of what the loader crops."""
-    rotation, dummy_2d, patch, axes = augmentation(trainer)
-    patch_size = trainer.configuration_manager.patch_size
-    return trainer.get_training_transforms(patch_size, rotation, None, axes, dummy_2d, use_mask_for_norm=[False]), patch
-
-
-def places_in_the_middle(trainer, axis: int, tries: int = 60) -> np.ndarray:
-    """Shift in voxels of augmented patches along an axis, from an image whose value is the place along it."""
-    transforms, size = transforms_of(trainer)
-    spatial = next(t for t in transforms.transforms if isinstance(t, SpatialTransform))
-    spatial.p_rotation = spatial.p_scaling = 0
-    ramp = torch.arange(size[axis], dtype=torch.float32).reshape([-1 if a == axis else 1 for a in range(len(size))])
-    image = ramp.expand(*size)[None]
-    np.random.seed(0)
-    patches = [spatial(image=image)["image"] for _ in range(tries)]
-    middle = [p.select(axis + 1, p.shape[axis + 1] // 2).flatten()[0].item() for p in patches]
-    return np.array(middle) - size[axis] // 2
-
-
-def test_patches_are_shifted_along_order_fixed_axes_alone(make_trainer):
-    trainer = make_trainer(nnUNetTrainerMatched)
-    along, across = places_in_the_middle(trainer, 0), places_in_the_middle(trainer, 1)
-    limit = MAX_SHIFT * 32
-    assert np.abs(along).max() <= limit + 1
-    assert along.min() < -0.6 * limit
-    assert along.max() > 0.6 * limit
-    assert np.ptp(across) == 0
-
-
-def test_without_order_fixed_axes_patches_come_from_the_middle(make_trainer):
-    trainer = make_trainer(nnUNetTrainerMatched, mirror_axes={"mode": "all", "order_fixed_axes": None})
-    assert np.ptp(places_in_the_middle(trainer, 0)) == 0
-
-
-def test_shift_works_with_dummy_2d_augmentation_in_3d(make_trainer):
-    transforms, size = transforms_of(make_trainer(nnUNetTrainerMatched, configuration="3d_fullres"))
-    image = torch.arange(size[1], dtype=torch.float32)[None, None, :, None].expand(1, *size).clone()
-    seen = set()
-    for _ in range(12):
-        out = transforms(image=image, segmentation=torch.zeros(1, *size, dtype=torch.int16))
-        assert out["image"].shape == (1, 6, 32, 32)
-        seen.add(round(out["image"].mean().item(), 2))
-    assert len(seen) > 6
