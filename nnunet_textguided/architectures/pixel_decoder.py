@@ -137,14 +137,10 @@ class PixelDecoder(nn.Module):
             levels.append(normed)
             x = F.leaky_relu(normed, LEAKY_SLOPE)
         full = self.fuse(torch.cat([shuffle_up(self.expand(x), self.shuffle_factors), skips[0]], dim=1))
+        full = F.hardtanh(full, -BOUND, BOUND, inplace=True)  # by far the largest map: not kept twice
         if not self.deep_supervision:
-            return [bound(full)]
-        levels = [full, *(level[:, : self.pixel_width] for level in reversed(levels))]
+            return [full]
+        # what is passed on keeps its own values, so these are bounded apart
+        features = [full, *(F.hardtanh(level[:, : self.pixel_width], -BOUND, BOUND) for level in reversed(levels))]
         pool = F.avg_pool2d if full.ndim == 4 else F.avg_pool3d
-        features = [bound(level) for level in levels]
         return [*features, pool(features[-1], self.pool_factors)]
-
-
-def bound(x: torch.Tensor) -> torch.Tensor:
-    """Clamp to -6..6: pixel features keep their sign, and logits stay finite."""
-    return F.hardtanh(x, -BOUND, BOUND)
