@@ -67,8 +67,9 @@ class MergeBlock(nn.Module):
 class PixelDecoder(nn.Module):
     """U-Net-like decoder over six levels with a light full-resolution level.
 
-    Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one vertebra from the next by
-    place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
+    A level's pixel features are the first `widths[0]` channels of its normalised convolution; the next level gets all of
+    them through a leaky ReLU. Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one
+    vertebra from the next by place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
     nnU-Net switches `deep_supervision` on this module.
 
     Args:
