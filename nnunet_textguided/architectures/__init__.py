@@ -6,7 +6,7 @@ image tokens. Levels k = 0..5 have in-plane strides 2**k.
 
 from nnunet_textguided.architectures.build import build_text_guided_network
 from nnunet_textguided.architectures.encoder_names import check_encoder_name, list_encoders
-from nnunet_textguided.architectures.spec import NetworkSpec, supervised_scales
+from nnunet_textguided.architectures.spec import NetworkSpec, supervised_strides
 from nnunet_textguided.architectures.text_guided_network import TextGuidedNetwork
 from nnunet_textguided.architectures.weights import load_encoder_weights
 
@@ -17,5 +17,5 @@ __all__ = [
     "check_encoder_name",
     "list_encoders",
     "load_encoder_weights",
-    "supervised_scales",
+    "supervised_strides",
 ]

@@ -50,34 +50,36 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
-class ConvNorm(nn.Module):
-    """Convolution -> GroupNorm, (B, C, ...) -> (B, C', ...).
+class ConvBlock(nn.Module):
+    """Convolution -> GroupNorm -> activation, (B, C, ...) -> (B, C', ...).
 
     Args:
         in_channels: Channels read.
         out_channels: Channels written.
         kernel: Odd sizes, one an axis.
         stride: One an axis; None = 1 everywhere.
+        bounded: Clamp to -6..6 instead of leaky ReLU: pixel features keep their sign, and logits stay finite.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: Sequence[int], stride: Sequence[int] | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Sequence[int],
+        stride: Sequence[int] | None = None,
+        bounded: bool = False,
     ) -> None:
         super().__init__()
         self.conv = convolution(in_channels, out_channels, kernel, stride, bias=False)
         self.norm = group_norm(out_channels)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply both."""
-        return self.norm(self.conv(x))
-
-
-class ConvBlock(ConvNorm):
-    """Convolution -> GroupNorm -> leaky ReLU, (B, C, ...) -> (B, C', ...)."""
+        self.bounded = bounded
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block."""
-        return F.leaky_relu(super().forward(x), LEAKY_SLOPE, inplace=True)
+        x = self.norm(self.conv(x))
+        if self.bounded:
+            return F.hardtanh(x, -BOUND, BOUND, inplace=True)
+        return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:

@@ -45,7 +45,7 @@ def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float 
         input_channels: Image channels.
         drop_path_rate: Stochastic depth.
     """
-    encoder = timm.create_model(
+    return timm.create_model(
         architecture,
         pretrained=False,
         features_only=True,
@@ -53,11 +53,3 @@ def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float 
         in_chans=input_channels,
         drop_path_rate=drop_path_rate,
     )
-    encoder.apply(_initialise_by_fan_in)
-    return encoder
-
-
-def _initialise_by_fan_in(module: nn.Module) -> None:
-    """Keep the variance of what a layer reads; timm's 0.02 is far below that in the narrow encoders."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)

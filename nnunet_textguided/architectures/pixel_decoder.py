@@ -9,24 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_textguided.architectures.blocks import (
-    BOUND,
-    LEAKY_SLOPE,
-    ChannelNorm,
-    ConvBlock,
-    ConvNorm,
-    convolution,
-    shuffle_up,
-    upsample,
-)
+from nnunet_textguided.architectures.blocks import ChannelNorm, ConvBlock, convolution, shuffle_up, upsample
 from nnunet_textguided.architectures.positions import PositionBias
 
 FIRST_ENCODER_LEVEL = 2  # finer levels come from the stem, whose features are normalised
-FIRST_PLACED_LEVEL = 3  # this level and coarser ones know their positions in the patch
+LAST_PIXEL_LEVEL = 2  # levels 0 to 2 are scored by the mask vectors
 
 
 class MergeBlock(nn.Module):
-    """One step up: project, enlarge, add the projected skip (and positions), convolve, normalise.
+    """One step up: project, enlarge, add the projected skip (and positions), convolve.
 
     Args:
         in_channels: Channels of the coarser features.
@@ -34,6 +25,7 @@ class MergeBlock(nn.Module):
         out_channels: Channels written.
         kernel: Kernel of the convolution, one number an axis.
         factors: Enlargement, one number an axis.
+        bounded: Whether the output is bounded (supervised levels).
         normalise: Whether to normalise the skip first: ConvNeXt's features are not.
         positions: Whether to add positions in the patch.
     """
@@ -46,6 +38,7 @@ class MergeBlock(nn.Module):
         kernel: Sequence[int],
         factors: Sequence[int],
         *,
+        bounded: bool,
         normalise: bool,
         positions: bool,
     ) -> None:
@@ -56,7 +49,7 @@ class MergeBlock(nn.Module):
         self.skip_norm = ChannelNorm(skip_channels) if normalise else nn.Identity()
         self.lateral = convolution(skip_channels, out_channels, point, bias=False)
         self.positions = PositionBias(out_channels) if positions else nn.Identity()
-        self.block = ConvNorm(out_channels, out_channels, kernel)
+        self.block = ConvBlock(out_channels, out_channels, kernel, bounded=bounded)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """Merge coarser features (B, C, ...) with skip features (B, C', ...) of the finer grid."""
@@ -67,9 +60,8 @@ class MergeBlock(nn.Module):
 class PixelDecoder(nn.Module):
     """U-Net-like decoder over six levels with a light full-resolution level.
 
-    A level's pixel features are the first `widths[0]` channels of its normalised convolution; the next level gets all of
-    them through a leaky ReLU. Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one
-    vertebra from the next by place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
+    Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one vertebra from the next by
+    place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
     nnU-Net switches `deep_supervision` on this module.
 
     Args:
@@ -94,8 +86,7 @@ class PixelDecoder(nn.Module):
         ndim = len(strides[0])
         point = (1,) * ndim
         factors = [tuple(b // a for a, b in zip(fine, coarse, strict=True)) for fine, coarse in pairwise(strides)]
-        self.pixel_width = widths[0]
-        self.pool_factors = factors[4]
+        self.pool_factors = factors[2]
         self.shuffle_factors = factors[0]
         self.coarsest = nn.Sequential(
             ChannelNorm(skip_channels[5]),
@@ -110,15 +101,16 @@ class PixelDecoder(nn.Module):
                 widths[k],
                 kernels[k],
                 factors[k],
+                bounded=k <= LAST_PIXEL_LEVEL,
                 normalise=k >= FIRST_ENCODER_LEVEL,
-                positions=k >= FIRST_PLACED_LEVEL,
+                positions=k > LAST_PIXEL_LEVEL,
             )
             for k in (4, 3, 2, 1)
         )
         shuffled = widths[0] // 2
         cells = int(torch.Size(self.shuffle_factors).numel())
         self.expand = convolution(widths[1], shuffled * cells, point)
-        self.fuse = ConvNorm(shuffled + skip_channels[0], widths[0], kernels[0])
+        self.fuse = ConvBlock(shuffled + skip_channels[0], widths[0], kernels[0], bounded=True)
 
     def forward(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Decode.
@@ -127,21 +119,18 @@ class PixelDecoder(nn.Module):
             skips: Features of levels 0..5, (B, C_k, ...), the level-k grid being the padded image over stride k.
 
         Returns:
-            Pixel features (B, C, ...) with values in -6..6, full resolution first: levels 0 to 5 while
-            `deep_supervision` is on, else level 0 alone. Level 5 is the mean over level 4: it carries no weight in
+            Pixel features (B, C, ...) with values in -6..6, full resolution first: levels 0 to 3 while
+            `deep_supervision` is on, else level 0 alone. Level 3 is the mean over level 2: it carries no weight in
             nnU-Net's loss, so it has no computation of its own.
         """
         x = self.coarsest(skips[5])
-        levels = []
+        features = []
         for merge, skip in zip(self.merges, (skips[4], skips[3], skips[2], skips[1]), strict=True):
-            normed = merge(x, skip)
-            levels.append(normed)
-            x = F.leaky_relu(normed, LEAKY_SLOPE)
-        full = self.fuse(torch.cat([shuffle_up(self.expand(x), self.shuffle_factors), skips[0]], dim=1))
-        full = F.hardtanh(full, -BOUND, BOUND, inplace=True)  # by far the largest map: not kept twice
+            x = merge(x, skip)
+            features.append(x)
+        half, quarter = features[3], features[2]
+        full = self.fuse(torch.cat([shuffle_up(self.expand(half), self.shuffle_factors), skips[0]], dim=1))
         if not self.deep_supervision:
             return [full]
-        # what is passed on keeps its own values, so these are bounded apart
-        features = [full, *(F.hardtanh(level[:, : self.pixel_width], -BOUND, BOUND) for level in reversed(levels))]
         pool = F.avg_pool2d if full.ndim == 4 else F.avg_pool3d
-        return [*features, pool(features[-1], self.pool_factors)]
+        return [full, half, quarter, pool(quarter, self.pool_factors)]

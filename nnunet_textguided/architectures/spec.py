@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In-plane strides of all levels are 2**k, k = 0..5: the stem gives k = 0 and 1, ConvNeXt V2 k = 2..5. Every level has a
-# segmentation output; nnU-Net weighs the last one with zero.
+# In-plane strides of all levels are 2**k, k = 0..5: the stem gives k = 0 and 1, ConvNeXt V2 k = 2..5.
 NUM_LEVELS = 6
+# Levels with a segmentation output: in-plane strides 1, 2, 4, 8. nnU-Net weighs the last one with zero.
+NUM_SUPERVISED_LEVELS = 4
 # Encoders that are narrow enough for the small decoder; every other one gets the large decoder.
 SMALL_ENCODERS = ("convnextv2_atto", "convnextv2_femto", "convnextv2_pico", "convnextv2_nano")
 
@@ -92,20 +93,18 @@ def level_strides(pool_op_kernel_sizes: Sequence[Sequence[int]]) -> list[tuple[i
     return [(through_plane[min(k, len(strides) - 1)], 2**k, 2**k) for k in range(NUM_LEVELS)]
 
 
-def supervised_scales(pool_op_kernel_sizes: Sequence[Sequence[int]], patch_size: Sequence[int]) -> list[list[float]]:
-    """nnU-Net's deep supervision scales of the levels that have a segmentation output, full resolution first.
+def supervised_strides(pool_op_kernel_sizes: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Cumulative strides of the levels that have a segmentation output, full resolution first.
 
-    A scale is 1 / stride; where a patch is smaller than the stride it is 1 / size, so that one voxel is left.
+    The trainer turns them into nnU-Net's deep supervision scales (1 / stride).
 
     Args:
         pool_op_kernel_sizes: Per-stage strides of the plan, the first entry all ones.
-        patch_size: Voxels of the patch.
 
     Raises:
         ValueError: As in `level_strides`.
     """
-    strides = level_strides(pool_op_kernel_sizes)
-    return [[max(1 / s, 1 / size) for s, size in zip(stride, patch_size, strict=True)] for stride in strides]
+    return level_strides(pool_op_kernel_sizes)[:NUM_SUPERVISED_LEVELS]
 
 
 def _checked_strides(pool_op_kernel_sizes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -64,7 +64,7 @@ class TextGuidedNetwork(nn.Module):
         """Score an image (B, C, H, W) or (B, C, D, H, W) of any size.
 
         Returns:
-            While `decoder.deep_supervision` is on [level_0, ..., level_5], level k of (B, num_classes, round(size /
+            While `decoder.deep_supervision` is on [level_0, ..., level_3], level k of (B, num_classes, round(size /
             stride k)), followed by the finding maps if there are findings. While it is off level 0 alone.
         """
         features, vectors = self._features(x)

@@ -16,7 +16,7 @@ from nnunet_textguided.architectures import (
     NetworkSpec,
     build_text_guided_network,
     load_encoder_weights,
-    supervised_scales,
+    supervised_strides,
 )
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
@@ -106,8 +106,8 @@ class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWa
         """The network declares its own levels."""
         if not self.enable_deep_supervision:
             return None
-        configuration = self.configuration_manager
-        return supervised_scales(configuration.pool_op_kernel_sizes, configuration.patch_size)
+        strides = supervised_strides(self.configuration_manager.pool_op_kernel_sizes)
+        return [[1 / s for s in stride] for stride in strides]
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """Resume or validate: build from the saved options, read no other weights."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
 
-from nnunet_textguided.architectures import supervised_scales
+from nnunet_textguided.architectures import supervised_strides
 
 PLANS_AND_SIZES = [
     ("2d", (33, 47)),
@@ -23,7 +23,7 @@ POOLING = {
 
 
 def target_sizes(plan: str, size: tuple[int, ...]) -> list[tuple[int, ...]]:
-    scales = supervised_scales(POOLING[plan], size)
+    scales = [[1 / s for s in stride] for stride in supervised_strides(POOLING[plan])]
     targets = DownsampleSegForDSTransform(scales)(segmentation=torch.zeros(1, *size, dtype=torch.int16))
     return [tuple(target.shape[1:]) for target in targets["segmentation"]]
 
@@ -47,7 +47,7 @@ def test_outputs_with_flag_on_and_off(make_network, plan, channels, num_findings
         segmentation, maps = network.forward_with_findings(x)
         network.decoder.deep_supervision = False
         alone = network(x)
-    assert len(outputs) == 6 + (num_findings > 0)
+    assert len(outputs) == 4 + (num_findings > 0)
     assert isinstance(alone, torch.Tensor)
     assert maps.shape == (1, num_findings, *size)
     assert maps.dtype == torch.float32
@@ -72,7 +72,7 @@ def test_gradient_reaches_every_parameter(make_network, plan, embedding_dim, num
     x = torch.randn(1, 1, *((64, 64) if plan == "2d" else (8, 32, 64)))
     # The last level has no weight in nnU-Net's loss.
     outputs = network(x)
-    sum(output.square().sum() for output in outputs[:5] + outputs[6:]).backward()
+    sum(output.square().sum() for output in outputs[:3] + outputs[4:]).backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
     assert without == []
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nnunet_textguided.architectures import NetworkSpec, check_encoder_name, list_encoders, supervised_scales
+from nnunet_textguided.architectures import NetworkSpec, check_encoder_name, list_encoders, supervised_strides
 from nnunet_textguided.architectures.blocks import ConvBlock, shuffle_up
 from nnunet_textguided.architectures.build import level_kernels
-from nnunet_textguided.architectures.encoder import build_encoder
 from nnunet_textguided.architectures.positions import sine_positions
 from nnunet_textguided.architectures.query_decoder import MaskVectors
 from nnunet_textguided.architectures.spec import level_strides
@@ -17,16 +16,13 @@ from nnunet_textguided.errors import UserError
 def test_strides_in_the_plane_are_ours_and_through_it_the_plans():
     pool = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2))
     assert level_strides(pool) == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8), (4, 16, 16), (4, 32, 32)]
+    assert supervised_strides(pool) == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8)]
 
 
 def test_strides_of_plans_with_few_and_many_stages():
     assert level_strides(((1, 1, 1), (2, 2, 2)))[-1] == (2, 32, 32)
     assert level_strides(((1, 1, 1), *((2, 2, 2),) * 7))[-1] == (32, 32, 32)
-
-
-def test_supervised_scales_are_inverse_strides_and_leave_one_voxel_of_a_small_patch():
-    scales = supervised_scales([[1, 1], [2, 2]], (64, 12))
-    assert scales == [[1, 1], [1 / 2] * 2, [1 / 4] * 2, [1 / 8] * 2, [1 / 16, 1 / 12], [1 / 32, 1 / 12]]
+    assert supervised_strides([[1, 1], [2, 2]]) == [(1, 1), (2, 2), (4, 4), (8, 8)]
 
 
 @pytest.mark.parametrize("pool", [((2, 2), (2, 2)), ((1, 1), (2, 2, 2)), ((1,), (2,))])
@@ -112,18 +108,3 @@ def test_weight_decay_spares_norms_biases_and_queries(make_network):
     assert "encoder.stages_0.blocks.0.mlp.grn.weight" in spared
     assert "decoder.fuse.conv.weight" not in spared
     assert "query_decoder.to_mask.weight" not in spared
-
-
-def test_encoder_from_scratch_keeps_the_variance_of_what_it_reads():
-    torch.manual_seed(0)
-    encoder = build_encoder("convnextv2_atto", 1, level_strides(((1, 1), (2, 2))))
-    weight = encoder.stages_2.blocks[0].mlp.fc1.weight
-    assert weight.std().item() == pytest.approx(weight.shape[1] ** -0.5, rel=0.02)
-
-
-def test_pixel_features_of_all_levels_are_signed_and_equally_wide(make_network):
-    network = make_network()
-    with torch.no_grad():
-        features, _ = network._features(torch.randn(1, 1, 64, 64))
-    assert [tuple(f.shape) for f in features] == [(1, 64, 64 >> k, 64 >> k) for k in range(6)]
-    assert all(f.min() < -0.1 and f.max() > 0.1 for f in features)
