@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnunet_textguided.cli.demo_stages import DATASET, MODEL, DemoSize, build_stages
+from nnunet_textguided.cli.demo_stages import DATASET, FINDING_SOURCES, MODEL, DemoSize, build_stages
 from nnunet_textguided.cli.stage_runner import Launch, StageRunner
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.ext_path import VARIABLE, with_ext_dir
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("textguided_demo"), help="folder for everything (default: ./%(default)s)")
     add("--data", type=Path, metavar="SRC", help="your own data in SPIDER's layout instead of generated volumes")
     add("--quick", action="store_true", help="fewer and smaller volumes: about five minutes on two cores")
+    add("--findings", action="store_true", help="train for findings too (experimental), and write a page a case")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train and predict (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of the generated volumes (default: %(default)s)")
 
@@ -53,12 +54,15 @@ def run(args: argparse.Namespace, launch: Launch | None = None) -> int:
         raise UserError(f"--seed must be 0 or more, got {args.seed}.")
     data = None if args.data is None else args.data.absolute()
     sequences = ("t1", "t2") if data is None else data_sequences(data)
-    _claim_folder(out, {"data": data and str(data), "quick": args.quick, "device": args.device, "seed": args.seed})
+    if args.findings and data is not None and not any((data / name).is_file() for name in FINDING_SOURCES):
+        raise UserError(f"--findings: {data} has none of {', '.join(FINDING_SOURCES)}.")
+    chosen = {"quick": args.quick, "findings": args.findings, "device": args.device, "seed": args.seed}
+    _claim_folder(out, {"data": data and str(data), **chosen})
     environment = demo_environment(out, args.device)
     print("What follows are commands you can type yourself, after these lines:")
     for name, value in environment.items():
         print(f"  export {name}={shlex.quote(value)}")
-    stages = build_stages(out, size, args.device, args.seed, data, sequences)
+    stages = build_stages(out, size, args.device, args.seed, data, sequences, args.findings)
     try:
         StageRunner(out, environment, launch).run(stages)
     except KeyboardInterrupt:

@@ -33,7 +33,7 @@ class DemoSize:
 
 
 def build_stages(
-    out: Path, size: DemoSize, device: str, seed: int, data: Path | None, sequences: tuple[str, ...]
+    out: Path, size: DemoSize, device: str, seed: int, data: Path | None, sequences: tuple[str, ...], findings: bool
 ) -> list[Stage]:
     """Return the commands of the demo in order.
 
@@ -44,6 +44,7 @@ def build_stages(
         seed: Of the generated volumes.
         data: Folder in SPIDER's layout, or None to generate one.
         sequences: Two sequences become channels, one stands alone.
+        findings: Train for findings too, predict and report them.
     """
     number = str(DATASET_ID)
     source = data or out / "phantoms"
@@ -52,7 +53,6 @@ def build_stages(
     memory = f"{size.gpu_memory_target:g}" if data is None else "1"
     preprocess = ("nnUNetv2_plan_and_preprocess", "-d", number, "-c", CONFIGURATION, "-gpu_memory_target", memory)
     plan = ("nnunet_textguided", "plan", "-d", number, "--encoder", "convnextv2_atto", "--encoder-weights", "none")
-    findings = data is None or any((data / name).is_file() for name in FINDING_SOURCES)
     chosen_findings = ("--findings", "all") if findings else ()
     stages = [] if data else [_generate(source, size, seed)]
     return [

@@ -55,12 +55,10 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
         "embed",
         "nnUNetv2_train",
         "python",
-        "predict",
+        "nnUNetv2_predict",
         "evaluate",
         "python",
-        "report",
     ]
-    assert "--findings all" in " ".join(launch.commands[3])
     train = " ".join(launch.commands[5])
     assert train == "nnUNetv2_train 901 2d 0 -tr TextGuidedTrainer_short -p nnUNetPlansTextGuided -device cpu"
     shown = capsys.readouterr().out
@@ -69,6 +67,21 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
         assert f"export {name}=" in shown
         assert all(name in environment for environment in launch.environments)
     assert str(tmp_path / "demo" / "pictures") in shown
+
+
+def test_with_findings_they_are_planned_predicted_and_reported(tmp_path: Path):
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "demo", "--findings"), launch)
+    assert launch.commands[3][-5:] == ("--findings", "all", "--seed", "0", "--overwrite")
+    assert launch.names[-4:] == ["predict", "evaluate", "python", "report"]
+    assert str(tmp_path / "demo" / "reports") in launch.commands[-1]
+
+
+def test_findings_of_data_without_any_are_refused(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1_t2.mha").touch()
+    with pytest.raises(UserError, match=r"radiological_gradings\.csv"):
+        demo.run(_arguments(tmp_path / "a", "--data", str(tmp_path), "--findings"), FakeLaunch())
 
 
 def test_failed_stage_names_command_log_and_way_on_and_the_next_run_starts_there(tmp_path: Path):
@@ -83,7 +96,7 @@ def test_failed_stage_names_command_log_and_way_on_and_the_next_run_starts_there
     assert "same nnunet_textguided command again" in text
     second = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), second)
-    assert second.names == ["embed", "nnUNetv2_train", "python", "predict", "evaluate", "python", "report"]
+    assert second.names == ["embed", "nnUNetv2_train", "python", "nnUNetv2_predict", "evaluate", "python"]
     third = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), third)
     assert third.names == []
@@ -108,7 +121,7 @@ def test_a_stage_that_has_to_run_makes_later_ones_run(tmp_path: Path):
     (tmp_path / "demo" / "done" / "predict.json").write_text("{ broken")
     launch = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), launch)
-    assert launch.names == ["predict", "evaluate", "python", "report"]
+    assert launch.names == ["nnUNetv2_predict", "evaluate", "python"]
 
 
 def test_folder_of_a_demo_with_other_options_is_refused(tmp_path: Path):
@@ -136,8 +149,6 @@ def test_own_data_is_not_generated_and_its_sequences_are_found(tmp_path: Path):
     assert launch.names[0] == "convert"
     assert str(tmp_path / "spider") in launch.commands[0]
     assert launch.commands[0][-5:-2] == ("--channels", "t1", "t2")
-    assert "nnUNetv2_predict" in launch.names, "without gradings there are no findings to predict"
-    assert "report" not in launch.names
     for file in images.iterdir():
         file.rename(file.with_name(file.name.replace("t1", "x").replace("t2", "t2_SPACE")))
     assert demo.data_sequences(tmp_path / "spider") == ("t2_SPACE",)
