@@ -111,12 +111,12 @@ def _after_training(out: Path, device: str, channel: int, findings: bool) -> lis
     predict = (*command, "-i", images, "-o", str(predictions), "-d", number, "-c", CONFIGURATION)
     model = ("-f", str(FOLD), "-tr", TRAINER, "-p", PLANS, "-device", device, "-npp", "1", "-nps", "1")
     draw = ("python", "-m", "nnunet_textguided.inference.draw", images, truth, str(predictions), str(out / "pictures"))
-    title = "predict them, with findings (nnUNetv2_predict gives the same masks)" if findings else "predict them"
+    by = "with findings; nnUNetv2_predict gives the same masks" if findings else "nnU-Net's own command"
     report = ("nnunet_textguided", "report", str(predictions), images, "-o", str(out / "reports"))
     reports = Stage("report", "write a page a case", (*report, "--channel", str(channel)), r"reports:")
     return [
         Stage("hold_out", "copy the patients that were not trained on", copy, r"held out"),
-        Stage("predict", title, (*predict, *model), r"^Predicting|done with"),
+        Stage("predict", f"predict them ({by})", (*predict, *model), r"^Predicting|done with"),
         Stage("evaluate", "compare with the truth", ("nnunet_textguided", "evaluate", truth, str(predictions)), r"\S"),
         Stage("draw", "draw image, truth and prediction", (*draw, "--channel", str(channel))),
         *([reports] if findings else []),
