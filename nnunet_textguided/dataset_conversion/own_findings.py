@@ -18,15 +18,15 @@ DECLARATION_FILE = "findings.json"
 
 def read_own_findings(
     source: Path, structures: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, list[Annotation]]] | None:
-    """Read the findings of a source; its `case` column holds patients, as the image names do.
+) -> tuple[dict[str, Any], dict[int, list[Annotation]]] | None:
+    """Read the findings of a source; its `case` column holds patient numbers, as the image names do.
 
     Args:
         source: Folder of the data set.
         structures: Names of the classes the conversion writes.
 
     Returns:
-        The declaration, and patient -> findings; None where the source has neither file.
+        The declaration, and patient number -> findings; None where the source has neither file.
 
     Raises:
         UserError: One of the two files is missing, or they say what cannot be.
@@ -42,19 +42,23 @@ def read_own_findings(
     if not isinstance(block, dict):
         raise UserError(f"{declaration}: expected findings as in dataset.json, name -> term and applies_to.")
     annotations = read_findings(table, FindingVocabulary.from_block(block, structures))
-    return block, {patient: annotations.of_case(patient) for patient in annotations.cases()}
+    found: dict[int, list[Annotation]] = {}
+    for patient in annotations.cases():
+        if not patient.isdecimal() or int(patient) in found:
+            raise UserError(f"{table}: expected in `case` the number of a patient, written one way, got {patient!r}.")
+        found[int(patient)] = annotations.of_case(patient)
+    return block, found
 
 
-def own_annotations_of(patients: Mapping[str, str], found: Mapping[str, list[Annotation]]) -> list[Annotation]:
+def own_annotations_of(patients: Mapping[str, str], found: Mapping[int, list[Annotation]]) -> list[Annotation]:
     """Give every case the findings of its patient.
 
     Args:
         patients: Case -> patient, `<data set>_<number>`.
-        found: Patient, as in findings.csv -> findings.
+        found: Patient number -> findings; a patient without any is not assessed.
     """
-    by_number = {int(patient): annotations for patient, annotations in found.items() if patient.isdecimal()}
     return [
         replace(annotation, case=case)
         for case, patient in sorted(patients.items())
-        for annotation in by_number.get(int(patient.rpartition("_")[2]), [])
+        for annotation in found.get(int(patient.rpartition("_")[2]), [])
     ]

@@ -6,10 +6,21 @@ from pathlib import Path
 import pytest
 
 from nnunet_textguided.dataset_conversion.own_findings import own_annotations_of, read_own_findings
+from nnunet_textguided.dataset_conversion.spider_labels import spider_labels
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.synthetic.dataset import write_spider_layout
+from nnunet_textguided.synthetic.phantom import PhantomSpec
 
 LABELS = ["background", "L5", "L5/S"]
 BLOCK = {"bulge": {"term": "bulging", "applies_to": ["L5/S"]}}
+
+
+def test_phantoms_in_spiders_layout_bring_all_their_findings(tmp_path: Path):
+    write_spider_layout(tmp_path, 2, seed=5, spec=PhantomSpec(shape=(3, 160, 96), spacing=(4.0, 2.15, 2.15)))
+    block, found = read_own_findings(tmp_path, list(spider_labels(False, "vertebra", "background")))
+    assert len(block) == 5
+    assert {patient: len(annotations) for patient, annotations in found.items()} == {1: 29, 2: 29}
+    assert all((a.point_mm is not None) == bool(a.present) for annotations in found.values() for a in annotations)
 
 
 def write(folder: Path, rows: str | None, block: object = BLOCK) -> None:
@@ -38,6 +49,8 @@ def test_a_source_without_findings_has_none(tmp_path: Path):
         ("7,L5/S,bulge,1,,,\n", None, "no findings.json"),
         (None, BLOCK, "no findings.csv"),
         ("7,L5,bulge,1,,,\n", BLOCK, "line 2.*does not apply"),
+        ("spider_007,L5/S,bulge,1,,,\n", BLOCK, "number of a patient.*spider_007"),
+        ("7,L5/S,bulge,1,,,\n07,L5/S,bulge,0,,,\n", BLOCK, "written one way"),
         ("7,L5/S,bulge,1,,,\n", ["bulge"], "expected findings as in dataset.json"),
     ],
 )
