@@ -14,6 +14,7 @@ from nnunet_textguided.ext_path import VARIABLE, ext_dir
 
 NAMES = [
     "TextGuidedTrainer",
+    "TextGuidedTrainer_medium",
     "TextGuidedTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",

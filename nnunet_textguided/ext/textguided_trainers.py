@@ -6,6 +6,7 @@ would be a new, unpicklable class at every lookup; a class re-exported from the 
 
 from nnunet_textguided.trainers import (
     TextGuidedTrainer,
+    TextGuidedTrainer_medium,
     TextGuidedTrainer_short,
     VisualOnlyTrainer,
     VisualOnlyTrainer_short,
@@ -16,6 +17,7 @@ from nnunet_textguided.trainers import (
 
 __all__ = [
     "TextGuidedTrainer",
+    "TextGuidedTrainer_medium",
     "TextGuidedTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",

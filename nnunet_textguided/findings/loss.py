@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,13 @@ from nnunet_textguided.findings.regions import MARGIN_MM, Regions, structure_reg
 SMALLEST_REGION = 8
 """Voxels of a structure that have to be in the patch for it to be asked for its findings."""
 VOXEL_WEIGHT = 0.25
-"""Of the voxel term, beside 1 for the pooled term."""
+"""Of the voxel term where no place is marked, beside 1 for the pooled term."""
+MARKED_WEIGHT = 4.0
+"""Of the voxel term where places are marked."""
+PRIOR_LOGIT = math.log(0.01 / 0.99)
+"""A voxel whose finding map is zero carries the finding with a chance of 1 %."""
+UNSURE_BIT = 14
+"""In maps of marked places: set around marks of any finding. Below it, int16 maps have room for 14 findings."""
 
 
 class ScoredDecisions(NamedTuple):
@@ -39,7 +46,8 @@ class Known(NamedTuple):
         status: (B, S, F), 1 present, 0 absent, -1 not assessed.
         sizes: (B, S) voxels of each structure in the whole case, None = the patch holds it whole.
         pointed: (B, S, F) bool, present findings whose place is marked, None = no place is.
-        points: (B, ...) integers on the patch's voxels: bit f is set where finding f is marked. None = no place is.
+        points: (B, ...) integers on the patch's voxels: bit f is set where finding f is marked, `UNSURE_BIT` where a
+            mark is so near that the voxel may show the finding or not. None = no place is.
     """
 
     status: torch.Tensor
@@ -48,21 +56,34 @@ class Known(NamedTuple):
     points: torch.Tensor | None = None
 
 
+class Marks(NamedTuple):
+    """What marked places say of the voxels of the regions, both (M, F) bool and false where nothing is marked.
+
+    Attributes:
+        marked: The voxel carries the finding.
+        unsure: It is too near a mark to say that it does not.
+    """
+
+    marked: torch.Tensor
+    unsure: torch.Tensor
+
+
 class FindingLoss(nn.Module):
     """Class-balanced cross-entropy over the assessed (structure, finding) pairs whose structure is in the patch.
 
     A structure's score is pooled over its region. Presence is known of the whole structure, but a patch may hold a
     part: a present finding weighs by the share of the structure that is seen, an absent one fully, as it is absent
-    everywhere. Where the place of a finding is marked, the patch either shows it or not, and either counts fully.
-    Absent findings and marked ones also cost voxel by voxel. Present and absent decisions weigh the same in total, for
-    each finding; where nothing is assessed the loss is zero times the sum of the maps, so that every parameter has a
-    gradient (DDP needs it).
+    everywhere. Where the place of a finding is marked, the patch either shows it or not, and either counts fully; a
+    patch that passes a mark by a few mm (the next slice) is not asked. Absent findings and marked ones also cost voxel
+    by voxel. Present and absent decisions weigh the same in total, for each finding; where nothing is assessed the loss
+    is zero times the sum of the maps, so that every parameter has a gradient (DDP needs it).
 
     Args:
         codes: Label codes of the structures, in the order of `status`.
         spacing: Of the patch's spatial axes, mm.
         margin_mm: How far regions reach beyond their structure.
-        voxel_weight: Weight of the voxel term.
+        voxel_weight: Weight of the voxel term where no place is marked.
+        marked_weight: Weight of the voxel term where places are marked.
     """
 
     def __init__(
@@ -71,12 +92,14 @@ class FindingLoss(nn.Module):
         spacing: Sequence[float],
         margin_mm: float = MARGIN_MM,
         voxel_weight: float = VOXEL_WEIGHT,
+        marked_weight: float = MARKED_WEIGHT,
     ) -> None:
         super().__init__()
         self.codes = tuple(codes)
         self.spacing = tuple(spacing)
         self.margin_mm = margin_mm
         self.voxel_weight = voxel_weight
+        self.marked_weight = marked_weight
         self.last: ScoredDecisions | None = None
 
     def forward(self, maps: torch.Tensor, labels: torch.Tensor, known: Known) -> torch.Tensor:
@@ -91,58 +114,83 @@ class FindingLoss(nn.Module):
             maps = maps.float()
             regions = structure_regions(labels, self.codes, self.spacing, self.margin_mm)
             scores, _ = pool_scores(maps, regions, len(self.codes))
-            marked = self._marked(regions, known, maps.shape[1])
-            present, weights = self._targets(scores, regions, known, marked)
+            marks = self._marks(regions, known, maps.shape[1])
+            present, weights = self._targets(scores, regions, known, marks)
             self.last = ScoredDecisions(scores.detach(), torch.where(weights > 0, present.int(), -1), weights > 0)
             cost = F.binary_cross_entropy_with_logits(scores, present.float(), reduction="none")
             pooled = balanced_mean(cost, weights, present)
-            if self.voxel_weight:
-                pooled = pooled + self.voxel_weight * self._voxels(maps, regions, known, weights, marked)
+            weight = self.voxel_weight if marks is None else self.marked_weight
+            if weight:
+                pooled = pooled + weight * self._voxels(maps, regions, known, weights, marks)
             return pooled + 0 * maps.sum()
 
     def _targets(
-        self, scores: torch.Tensor, regions: Regions, known: Known, marked: torch.Tensor | None
+        self, scores: torch.Tensor, regions: Regions, known: Known, marks: Marks | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Whether each decision is present in the patch, and its weight, both (B, S, F)."""
-        seen = self._count(regions.pair, regions.own.float(), scores.shape[0])
+        batch = scores.shape[0]
+        seen = self._count(regions.pair, regions.own[:, None], batch)  # (B, S, 1)
         present = known.status == 1
-        share = torch.ones_like(seen) if known.sizes is None else (seen / known.sizes.clamp_min(1)).clamp(max=1)
-        weights = torch.where(present, share[:, :, None], torch.ones_like(scores))
-        if marked is not None:
-            here = torch.stack([self._count(regions.pair, column, scores.shape[0]) for column in marked.float().T], 2)
-            present = torch.where(known.pointed, here > 0, present)
-            weights = torch.where(known.pointed, torch.ones_like(weights), weights)
-        return present, weights * (known.status >= 0) * (seen >= SMALLEST_REGION)[:, :, None]
+        share = torch.ones_like(seen) if known.sizes is None else (seen / known.sizes[:, :, None].clamp_min(1))
+        weights = torch.where(present, share.clamp(max=1), torch.ones_like(scores))
+        if marks is not None:
+            here = self._count(regions.pair, marks.marked, batch) > 0
+            passed = (self._count(regions.pair, marks.unsure, batch) > 0) & ~here
+            present = torch.where(known.pointed, here, present)
+            weights = torch.where(known.pointed, (~passed).float(), weights)
+        return present, weights * (known.status >= 0) * (seen >= SMALLEST_REGION)
 
-    def _count(self, pair: torch.Tensor, values: torch.Tensor, batch: int) -> torch.Tensor:
-        """Sum values by pair, (B, S)."""
-        total = torch.zeros(batch * len(self.codes), device=pair.device)
-        return total.index_add(0, pair, values).unflatten(0, (batch, len(self.codes)))
+    def _count(self, pair: torch.Tensor, chosen: torch.Tensor, batch: int) -> torch.Tensor:
+        """Count voxels chosen (M, n) by pair, (B, S, n)."""
+        total = torch.zeros(batch * len(self.codes), chosen.shape[1], device=pair.device)
+        return total.index_add(0, pair, chosen.float()).unflatten(0, (batch, len(self.codes)))
 
-    def _marked(self, regions: Regions, known: Known, num_findings: int) -> torch.Tensor | None:
-        """Which voxels of the regions carry a marked finding of their own structure, (M, F) bool."""
+    def _marks(self, regions: Regions, known: Known, num_findings: int) -> Marks | None:
+        """Which voxels of the regions carry a marked finding of their own structure, or may."""
         if known.points is None or known.pointed is None:
             return None
         sample = torch.div(regions.pair, len(self.codes), rounding_mode="floor")
-        bits = known.points.long().clamp_min(0).flatten(1)[sample, regions.voxel]
-        marked = (bits[:, None] >> torch.arange(num_findings, device=bits.device)) & 1
-        return (marked != 0) & known.pointed.flatten(0, 1)[regions.pair]
+        bits = known.points.long().clamp_min(0).flatten(1)[sample, regions.voxel][:, None]
+        pointed = known.pointed.flatten(0, 1)[regions.pair]
+        marked = ((bits >> torch.arange(num_findings, device=bits.device)) & 1 != 0) & pointed
+        return Marks(marked, ((bits >> UNSURE_BIT) & 1 != 0) & pointed & ~marked)
 
     def _voxels(
-        self, maps: torch.Tensor, regions: Regions, known: Known, weights: torch.Tensor, marked: torch.Tensor | None
+        self, maps: torch.Tensor, regions: Regions, known: Known, weights: torch.Tensor, marks: Marks | None
     ) -> torch.Tensor:
-        """Mean cost of voxels known to be free of a finding, plus that of voxels where it is marked."""
+        """Cost of voxels known to be free of a finding, and of those where it is marked."""
         sample = torch.div(regions.pair, len(self.codes), rounding_mode="floor")
         clear = known.status == 0 if known.pointed is None else (known.status == 0) | known.pointed
         usable = ((weights > 0) & clear).flatten(0, 1)[regions.pair]
         values = maps.flatten(2)[sample, :, regions.voxel]  # (M, F)
-        free = usable if marked is None else usable & ~marked
-        cost = _mean(F.softplus(values), free)
-        return cost if marked is None else cost + _mean(F.softplus(-values), usable & marked)
+        if marks is None:
+            return _mean(F.softplus(values), usable)
+        return marked_cost(values, usable & marks.marked, usable & ~marks.marked & ~marks.unsure)
 
 
 def _mean(cost: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return (cost * chosen).sum() / chosen.sum().clamp_min(1)
+
+
+def marked_cost(values: torch.Tensor, marked: torch.Tensor, free: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of voxels, each counted once, per marked voxel.
+
+    Present and absent are not balanced here: where a lesion would lie is soon learned, and whether there is one is told
+    by free voxels of such places, which a mean over all free voxels would hardly hear. That nearly all voxels are free
+    is granted in advance by `PRIOR_LOGIT`. Prior and normalisation as in RetinaNet (Lin et al., ICCV 2017).
+
+    Args:
+        values: (M, F) finding logits.
+        marked: (M, F) bool.
+        free: (M, F) bool.
+
+    Returns:
+        A scalar; zero if nothing is marked.
+    """
+    odds = values + PRIOR_LOGIT
+    cost = (F.softplus(-odds) * marked).sum() + (F.softplus(odds) * free).sum()
+    count = marked.sum()
+    return cost / count.clamp_min(1) * (count > 0)
 
 
 def balanced_mean(cost: torch.Tensor, weights: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,8 @@ from nnunet_textguided.trainers.finding_points import FindingPoints, PointedData
 from nnunet_textguided.trainers.finding_progress import FindingProgress
 from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
 
-FINDING_WEIGHT = 1.0
-"""Of the findings' loss beside nnU-Net's segmentation loss."""
+FINDING_WEIGHT = 0.1
+"""Of the findings' loss beside nnU-Net's segmentation loss; with 1, structures are learned more slowly."""
 
 
 class SegmentationAndFindingLoss(nn.Module):
@@ -100,7 +100,7 @@ class FindingTraining:
         if not annotations.cases():
             raise UserError(f"{folder}: findings are declared, but not one is assessed.")
         dataset = dataset_class(self.preprocessed_dataset_folder, identifiers)
-        points = FindingPoints(annotations, vocabulary, self.plans_manager.transpose_forward)
+        points = FindingPoints(annotations, vocabulary, codes, self.plans_manager.transpose_forward)
         return FindingTargets(annotations, vocabulary, codes, dataset, points if points.any() else None)
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Short trainings, to try things: 12 epochs of 25 iterations."""
+"""Trainings that end within minutes or half an hour, to try things."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 
 
 class ShortSchedule:
-    """Mixin for nnU-Net trainers: 300 iterations in all, a checkpoint after every epoch."""
+    """Mixin for nnU-Net trainers: 12 epochs of 25 iterations, a checkpoint after every epoch."""
+
+    epochs, iterations = 12, 25
 
     def __init__(
         self,
@@ -20,10 +22,16 @@ class ShortSchedule:
         device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net reads this very signature)
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.num_epochs = 12
-        self.num_iterations_per_epoch = 25
+        self.num_epochs = self.epochs
+        self.num_iterations_per_epoch = self.iterations
         self.num_val_iterations_per_epoch = 5
         self.save_every = 1
+
+
+class MediumSchedule(ShortSchedule):
+    """16 epochs of 50 iterations: what findings of the phantom take to be learned."""
+
+    epochs, iterations = 16, 50
 
 
 class nnUNetTrainer_short(ShortSchedule, OrderPreservingAugmentation, nnUNetTrainer):

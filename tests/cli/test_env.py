@@ -14,6 +14,7 @@ from nnunet_textguided.ext_path import VARIABLE, activate, ext_dir, lists_ext_di
 
 def evaluated_by_a_shell(current: str | None) -> str:
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    environment["PYTHONPATH"] = str(ext_dir().parents[1])  # the package under test, installed or not
     if current is not None:
         environment[VARIABLE] = current
     script = f'eval "$({sys.executable} -m nnunet_textguided.cli.main env)"; printf %s "${VARIABLE}"'

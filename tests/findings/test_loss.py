@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nnunet_textguided.findings.loss import FindingLoss, Known, balanced_mean
+from nnunet_textguided.findings.loss import PRIOR_LOGIT, UNSURE_BIT, FindingLoss, Known, balanced_mean, marked_cost
 
 
 @pytest.fixture
@@ -16,7 +16,9 @@ def scene() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loss_of(**options) -> FindingLoss:
-    return FindingLoss(codes=[1, 2], spacing=(1.0, 1.0), **{"margin_mm": 1.0, "voxel_weight": 0.0, **options})
+    return FindingLoss(
+        codes=[1, 2], spacing=(1.0, 1.0), **{"margin_mm": 1.0, "voxel_weight": 0.0, "marked_weight": 0.0, **options}
+    )
 
 
 def unknown(batch: int = 2) -> torch.Tensor:
@@ -152,14 +154,51 @@ def test_marked_voxels_are_pushed_up_and_the_rest_of_the_region_down(scene):
     maps, labels = scene
     maps.requires_grad_()
     known = marked_at(scene, 2)
-    term = loss_of(voxel_weight=1.0)(maps, labels, known) - loss_of()(maps, labels, known)
+    term = loss_of(marked_weight=1.0)(maps, labels, known) - loss_of()(maps, labels, known)
     region, mark = maps[0, 0, :, :5], maps[0, 0, :, 2]
     free = torch.cat([region[:, :2], region[:, 3:]], 1)
-    assert term.item() == pytest.approx((F.softplus(-mark).mean() + F.softplus(free).mean()).item(), rel=1e-5)
+    expected = F.softplus(-mark - PRIOR_LOGIT).mean() + F.softplus(free + PRIOR_LOGIT).sum() / mark.numel()
+    assert term.item() == pytest.approx(expected.item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(term, maps)
     assert (gradient[0, 0, :, 2] < 0).all()
     assert (gradient[0, 0, :, [0, 1, 3, 4]] > 0).all()
     assert gradient[0, 1].abs().max() < 1e-6
+
+
+def test_a_patch_that_passes_a_mark_closely_is_not_asked_for_that_finding(scene):
+    maps, labels = scene
+    maps.requires_grad_()
+    known = marked_at(scene, 11)
+    known.points[0, :, 2] = 1 << UNSURE_BIT
+    loss = loss_of(marked_weight=1.0)
+    assert loss(maps, labels, known).item() == 0
+    assert not loss.last.asked.any()
+    other = known._replace(status=known.status.clone())
+    other.status[0, 0, 1] = 0  # what is absent is absent beside a mark, too
+    alone = unknown()
+    alone[0, 0, 1] = 0
+    assert loss_of()(maps, labels, other).item() == pytest.approx(loss_of()(maps, labels, Known(alone)).item())
+
+
+def test_unsure_voxels_beside_a_mark_get_no_voxel_cost(scene):
+    maps, labels = scene
+    known = marked_at(scene, 2)
+    known.points[0, :, 1] = 1 << UNSURE_BIT
+    term = loss_of(marked_weight=1.0)(maps, labels, known) - loss_of()(maps, labels, known)
+    mark, free = maps[0, 0, :, 2], maps[0, 0][:, [0, 3, 4]]
+    expected = F.softplus(-mark - PRIOR_LOGIT).mean() + F.softplus(free + PRIOR_LOGIT).sum() / mark.numel()
+    assert term.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_marked_cost_counts_every_voxel_once_and_is_taken_per_marked_voxel():
+    values = torch.tensor([[2.0, 0.0], [-1.0, 9.0], [0.5, 1.0], [3.0, 1.0]])
+    marked, free = torch.zeros(4, 2, dtype=torch.bool), torch.zeros(4, 2, dtype=torch.bool)
+    marked[[0, 3], 0] = True
+    free[[1, 2], [0, 1]] = True
+    chance = 1 / (1 + 99 * torch.tensor([2.0, 3.0, -1.0, 1.0]).neg().exp())  # a prior of 1 %
+    expected = -(chance[:2].log().sum() + (1 - chance[2:]).log().sum()) / 2
+    assert marked_cost(values, marked, free).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert marked_cost(values, torch.zeros_like(marked), free).item() == 0
 
 
 def test_marks_of_another_finding_do_not_matter(scene):

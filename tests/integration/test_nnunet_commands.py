@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from command_line import command, make_environment
 from tiny_dataset import SMALL, build_dataset
-
-from nnunet_textguided.ext_path import ext_dir
 
 pytestmark = pytest.mark.slow
 
 PLANS = "nnUNetPlansTextGuided"
 ON_CPU = f"-p {PLANS} -device cpu"
 PREDICT = f"{ON_CPU} -npp 1 -nps 1"
-TRAINERS = '''"""Two epochs of two iterations."""
-import torch
-from nnunet_textguided.trainers import TextGuidedTrainer, nnUNetTrainer_short
-
-
-class Tiny:
-    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict,
-                 device: torch.device = torch.device("cuda")):
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.num_epochs = self.num_iterations_per_epoch = 2
-        self.num_val_iterations_per_epoch = self.save_every = 1
-
-
-class TinyTextGuided(Tiny, TextGuidedTrainer):
-    pass
-
-
-class TinyUNet(Tiny, nnUNetTrainer_short):
-    pass
-'''
 
 
 @pytest.fixture(scope="module")
 def workspace(nnunet_folders: Path, tiny_dataset: Path, text_guided_plans: str, tmp_path_factory) -> dict[str, str]:
     """Environment with a second folder of trainers behind ours, as a user with own trainers has it."""
-    own = tmp_path_factory.mktemp("own_trainers")
-    (own / "tiny_trainers.py").write_text(TRAINERS)
-    environment = dict(os.environ)
-    environment["PATH"] = sysconfig.get_path("scripts") + os.pathsep + environment["PATH"]
-    environment["nnUNet_extTrainer"] = f"{ext_dir()}{os.pathsep}{own}"
-    environment.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", nnUNet_n_proc_DA="0")
-    return environment
-
-
-def command(line: str, environment: dict[str, str], folder: Path) -> str:
-    """Run one line; its output is the message when it fails."""
-    done = subprocess.run(line.split(), env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    return make_environment(tmp_path_factory.mktemp("own_trainers"))
 
 
 def model_folder(base: Path, trainer: str, configuration: str = "2d", dataset: str = "Dataset900_Tiny") -> Path:

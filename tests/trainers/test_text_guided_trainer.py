@@ -10,7 +10,12 @@ import torch
 from nnunet_textguided import trainers
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.text.bank import file_sha256
-from nnunet_textguided.trainers import TextGuidedTrainer, TextGuidedTrainer_short, VisualOnlyTrainer
+from nnunet_textguided.trainers import (
+    TextGuidedTrainer,
+    TextGuidedTrainer_medium,
+    TextGuidedTrainer_short,
+    VisualOnlyTrainer,
+)
 
 
 @pytest.fixture
@@ -205,8 +210,8 @@ def test_visual_only_needs_no_bank(make_trainer, results: Path):
     assert isinstance(trainer.network.queries.seg_layers.vectors, torch.nn.Parameter)
 
 
-@pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.endswith("_short")])
-def test_short_variants_run_300_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
+@pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.endswith(("_short", "_medium"))])
+def test_variants_run_300_or_800_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
     import json
 
     from nnunetv2.paths import nnUNet_preprocessed
@@ -216,7 +221,7 @@ def test_short_variants_run_300_iterations_with_a_checkpoint_each_epoch(make_tra
     plans["continue_training"] = False
     dataset_json = json.loads((folder / "dataset.json").read_text())
     trainer = getattr(trainers, name)(plans, "2d", 0, dataset_json, torch.device("cpu"))
-    assert trainer.num_epochs * trainer.num_iterations_per_epoch == 300
+    assert trainer.num_epochs * trainer.num_iterations_per_epoch == (300 if name.endswith("_short") else 800)
     assert (trainer.num_val_iterations_per_epoch, trainer.save_every) == (5, 1)
 
 
@@ -229,3 +234,4 @@ def test_trainer_classes_are_picklable(name: str):
 
 def test_short_trainer_is_the_long_one_but_for_its_length():
     assert TextGuidedTrainer_short.__mro__[2] is TextGuidedTrainer
+    assert TextGuidedTrainer_medium.__mro__[3] is TextGuidedTrainer
