@@ -82,6 +82,26 @@ class ConvBlock(nn.Module):
         return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
 
 
+class ResidualBlock(nn.Module):
+    """x + GroupNorm(convolution(ConvBlock(x))), clamped to -6..6; size and channels stay.
+
+    Args:
+        channels: Channels read and written.
+        hidden: Channels between the two convolutions.
+        kernel: Odd sizes, one an axis.
+    """
+
+    def __init__(self, channels: int, hidden: int, kernel: Sequence[int]) -> None:
+        super().__init__()
+        self.first = ConvBlock(channels, hidden, kernel)
+        self.second = convolution(hidden, channels, kernel, bias=False)
+        self.norm = group_norm(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the block to (B, C, ...)."""
+        return F.hardtanh(x + self.norm(self.second(self.first(x))), -BOUND, BOUND)
+
+
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:
     """Enlarge every axis by a whole factor, nearest neighbour: (B, C, H, W) or (B, C, D, H, W).
 

@@ -9,7 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_textguided.architectures.blocks import ChannelNorm, ConvBlock, convolution, shuffle_up, upsample
+from nnunet_textguided.architectures.blocks import (
+    ChannelNorm,
+    ConvBlock,
+    ResidualBlock,
+    convolution,
+    shuffle_up,
+    upsample,
+)
 from nnunet_textguided.architectures.positions import PositionBias
 
 FIRST_ENCODER_LEVEL = 2  # finer levels come from the stem, whose features are normalised
@@ -62,13 +69,15 @@ class PixelDecoder(nn.Module):
 
     Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one vertebra from the next by
     place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
-    nnU-Net switches `deep_supervision` on this module.
+    Lesions are a few voxels wide at stride 2; a residual block there is for networks that look for them. nnU-Net
+    switches `deep_supervision` on this module.
 
     Args:
         skip_channels: Channels of the features of levels 0..5.
         strides: Cumulative strides of levels 0..5.
         kernels: Convolution kernels of levels 0..5.
         widths: Channels written at levels 0..5; those of levels 0, 1 and 2 are equal (pixel features).
+        refined: Hidden channels of a residual block at level 1; 0 = no such block.
         deep_supervision: Whether `forward` returns all supervised levels.
     """
 
@@ -79,6 +88,7 @@ class PixelDecoder(nn.Module):
         strides: Sequence[Sequence[int]],
         kernels: Sequence[Sequence[int]],
         widths: Sequence[int],
+        refined: int = 0,
         deep_supervision: bool = True,
     ) -> None:
         super().__init__()
@@ -107,6 +117,10 @@ class PixelDecoder(nn.Module):
             )
             for k in (4, 3, 2, 1)
         )
+        # named so, `-pretrained_weights` works from a network without findings to one with, and back
+        self.refine = nn.Sequential()
+        if refined:
+            self.refine.add_module("seg_layers", ResidualBlock(widths[1], refined, kernels[1]))
         shuffled = widths[0] // 2
         cells = int(torch.Size(self.shuffle_factors).numel())
         self.expand = convolution(widths[1], shuffled * cells, point)
@@ -128,7 +142,7 @@ class PixelDecoder(nn.Module):
         for merge, skip in zip(self.merges, (skips[4], skips[3], skips[2], skips[1]), strict=True):
             x = merge(x, skip)
             features.append(x)
-        half, quarter = features[3], features[2]
+        half, quarter = self.refine(features[3]), features[2]
         full = self.fuse(torch.cat([shuffle_up(self.expand(half), self.shuffle_factors), skips[0]], dim=1))
         if not self.deep_supervision:
             return [full]

@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("textguided_demo"), help="folder for everything (default: ./%(default)s)")
     add("--data", type=Path, metavar="SRC", help="your own data in SPIDER's layout instead of generated volumes")
     add("--quick", action="store_true", help="fewer and smaller volumes: about five minutes on two cores")
-    add("--findings", action="store_true", help="train for findings too (experimental), and write a page a case")
+    add(
+        "--findings",
+        action=argparse.BooleanOptionalAction,
+        help="train for findings too, and write a page a case (default: if the data have any)",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train and predict (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of the generated volumes (default: %(default)s)")
 
@@ -54,15 +58,14 @@ def run(args: argparse.Namespace, launch: Launch | None = None) -> int:
         raise UserError(f"--seed must be 0 or more, got {args.seed}.")
     data = None if args.data is None else args.data.absolute()
     sequences = ("t1", "t2") if data is None else data_sequences(data)
-    if args.findings and data is not None and not any((data / name).is_file() for name in FINDING_SOURCES):
-        raise UserError(f"--findings: {data} has none of {', '.join(FINDING_SOURCES)}.")
-    chosen = {"quick": args.quick, "findings": args.findings, "device": args.device, "seed": args.seed}
+    findings = with_findings(data, args.findings)
+    chosen = {"quick": args.quick, "findings": findings, "device": args.device, "seed": args.seed}
     _claim_folder(out, {"data": data and str(data), **chosen})
     environment = demo_environment(out, args.device)
     print("What follows are commands you can type yourself, after these lines:")
     for name, value in environment.items():
         print(f"  export {name}={shlex.quote(value)}")
-    stages = build_stages(out, size, args.device, args.seed, data, sequences, args.findings)
+    stages = build_stages(out, size, args.device, args.seed, data, sequences, findings)
     try:
         StageRunner(out, environment, launch).run(stages)
     except KeyboardInterrupt:
@@ -110,6 +113,22 @@ def data_sequences(data: Path) -> tuple[str, ...]:
             "names under masks/, found no such image."
         )
     return ("t1", "t2") if 2 * len(both) >= len(patients[most]) else (most,)
+
+
+def with_findings(data: Path | None, asked: bool | None) -> bool:
+    """Say whether the demo trains for findings; generated volumes have them.
+
+    Args:
+        data: Folder in SPIDER's layout, or None for generated volumes.
+        asked: What the user said; None = nothing.
+
+    Raises:
+        UserError: Findings are asked for and the folder has none.
+    """
+    there = data is None or any((data / name).is_file() for name in FINDING_SOURCES)
+    if asked and not there:
+        raise UserError(f"--findings: {data} has none of {', '.join(FINDING_SOURCES)}.")
+    return there if asked is None else asked
 
 
 def _claim_folder(out: Path, options: Mapping[str, object]) -> None:

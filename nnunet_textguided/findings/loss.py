@@ -17,7 +17,7 @@ SMALLEST_REGION = 8
 """Voxels of a structure that have to be in the patch for it to be asked for its findings."""
 VOXEL_WEIGHT = 0.25
 """Of the voxel term where no place is marked, beside 1 for the pooled term."""
-MARKED_WEIGHT = 4.0
+MARKED_WEIGHT = 6.0
 """Of the voxel term where places are marked."""
 PRIOR_LOGIT = math.log(0.01 / 0.99)
 """A voxel whose finding map is zero carries the finding with a chance of 1 %."""
@@ -173,7 +173,7 @@ def _mean(cost: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def marked_cost(values: torch.Tensor, marked: torch.Tensor, free: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of voxels, each counted once, per marked voxel.
+    """Cross-entropy of voxels, each counted once, per marked voxel of the finding; a mean over findings.
 
     Present and absent are not balanced here: where a lesion would lie is soon learned, and whether there is one is told
     by free voxels of such places, which a mean over all free voxels would hardly hear. That nearly all voxels are free
@@ -185,12 +185,12 @@ def marked_cost(values: torch.Tensor, marked: torch.Tensor, free: torch.Tensor) 
         free: (M, F) bool.
 
     Returns:
-        A scalar; zero if nothing is marked.
+        A scalar; findings that are marked nowhere cost nothing.
     """
     odds = values + PRIOR_LOGIT
-    cost = (F.softplus(-odds) * marked).sum() + (F.softplus(odds) * free).sum()
-    count = marked.sum()
-    return cost / count.clamp_min(1) * (count > 0)
+    cost = (F.softplus(-odds) * marked + F.softplus(odds) * free).sum(0)
+    count = marked.sum(0)
+    return (cost / count.clamp_min(1) * (count > 0)).sum() / (count > 0).sum().clamp_min(1)
 
 
 def balanced_mean(cost: torch.Tensor, weights: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,8 @@ from nnunet_textguided.trainers.finding_targets import FindingTargets, install_f
 
 FINDING_WEIGHT = 0.1
 """Of the findings' loss beside nnU-Net's segmentation loss; with 1, structures are learned more slowly."""
+CENTRED_PATCHES = 0.66
+"""Share of patches that are centred on a class or mark where findings are marked, instead of nnU-Net's 0.33."""
 
 
 class SegmentationAndFindingLoss(nn.Module):
@@ -110,6 +112,12 @@ class FindingTraining:
             return datasets
         training, validation = (PointedDataset(dataset, self.loss.targets.points) for dataset in datasets)
         return training, validation
+
+    def get_dataloaders(self) -> tuple[Any, Any]:
+        """nnU-Net's loaders; where findings are marked, more of their patches are centred on something."""
+        if isinstance(self.loss, SegmentationAndFindingLoss) and self.loss.targets.points is not None:
+            self.oversample_foreground_percent = max(self.oversample_foreground_percent, CENTRED_PATCHES)
+        return super().get_dataloaders()
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's step; the loss is told the cases."""

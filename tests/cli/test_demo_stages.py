@@ -55,9 +55,10 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
         "embed",
         "nnUNetv2_train",
         "python",
-        "nnUNetv2_predict",
+        "predict",
         "evaluate",
         "python",
+        "report",
     ]
     train = " ".join(launch.commands[5])
     assert train == "nnUNetv2_train 901 2d 0 -tr TextGuidedTrainer_short -p nnUNetPlansTextGuided -device cpu"
@@ -69,19 +70,32 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
     assert str(tmp_path / "demo" / "pictures") in shown
 
 
-def test_with_findings_they_are_planned_predicted_and_reported(tmp_path: Path):
+def test_findings_are_planned_and_reported(tmp_path: Path):
     launch = FakeLaunch()
-    demo.run(_arguments(tmp_path / "demo", "--findings"), launch)
+    demo.run(_arguments(tmp_path / "demo"), launch)
     assert launch.commands[3][-5:] == ("--findings", "all", "--seed", "0", "--overwrite")
-    assert launch.names[-4:] == ["predict", "evaluate", "python", "report"]
     assert str(tmp_path / "demo" / "reports") in launch.commands[-1]
 
 
-def test_findings_of_data_without_any_are_refused(tmp_path: Path):
+def test_without_findings_the_masks_are_predicted_by_nnunets_own_command(tmp_path: Path):
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "demo", "--no-findings"), launch)
+    assert "--findings" not in launch.commands[3]
+    assert launch.names[-3:] == ["nnUNetv2_predict", "evaluate", "python"]
+
+
+def test_data_without_findings_are_trained_without_unless_they_are_asked_for(tmp_path: Path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1_t2.mha").touch()
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "a", "--data", str(tmp_path)), launch)
+    assert launch.names[-1] == "python"
     with pytest.raises(UserError, match=r"radiological_gradings\.csv"):
-        demo.run(_arguments(tmp_path / "a", "--data", str(tmp_path), "--findings"), FakeLaunch())
+        demo.run(_arguments(tmp_path / "b", "--data", str(tmp_path), "--findings"), FakeLaunch())
+    (tmp_path / "radiological_gradings.csv").touch()
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "c", "--data", str(tmp_path)), launch)
+    assert launch.names[-1] == "report"
 
 
 def test_failed_stage_names_command_log_and_way_on_and_the_next_run_starts_there(tmp_path: Path):
@@ -96,7 +110,7 @@ def test_failed_stage_names_command_log_and_way_on_and_the_next_run_starts_there
     assert "same nnunet_textguided command again" in text
     second = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), second)
-    assert second.names == ["embed", "nnUNetv2_train", "python", "nnUNetv2_predict", "evaluate", "python"]
+    assert second.names == ["embed", "nnUNetv2_train", "python", "predict", "evaluate", "python", "report"]
     third = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), third)
     assert third.names == []
@@ -121,7 +135,7 @@ def test_a_stage_that_has_to_run_makes_later_ones_run(tmp_path: Path):
     (tmp_path / "demo" / "done" / "predict.json").write_text("{ broken")
     launch = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), launch)
-    assert launch.names == ["nnUNetv2_predict", "evaluate", "python"]
+    assert launch.names == ["predict", "evaluate", "python", "report"]
 
 
 def test_folder_of_a_demo_with_other_options_is_refused(tmp_path: Path):

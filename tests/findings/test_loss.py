@@ -190,14 +190,17 @@ def test_unsure_voxels_beside_a_mark_get_no_voxel_cost(scene):
     assert term.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_marked_cost_counts_every_voxel_once_and_is_taken_per_marked_voxel():
+def test_marked_cost_counts_every_voxel_once_and_is_taken_per_marked_voxel_of_its_finding():
     values = torch.tensor([[2.0, 0.0], [-1.0, 9.0], [0.5, 1.0], [3.0, 1.0]])
     marked, free = torch.zeros(4, 2, dtype=torch.bool), torch.zeros(4, 2, dtype=torch.bool)
     marked[[0, 3], 0] = True
     free[[1, 2], [0, 1]] = True
-    chance = 1 / (1 + 99 * torch.tensor([2.0, 3.0, -1.0, 1.0]).neg().exp())  # a prior of 1 %
-    expected = -(chance[:2].log().sum() + (1 - chance[2:]).log().sum()) / 2
-    assert marked_cost(values, marked, free).item() == pytest.approx(expected.item(), rel=1e-5)
+    chance = 1 / (1 + 99 * values.neg().exp())  # a prior of 1 %
+    first = -(chance[[0, 3], 0].log().sum() + (1 - chance[1, 0]).log()) / 2
+    assert marked_cost(values, marked, free).item() == pytest.approx(first.item(), rel=1e-5)  # finding 1 has no mark
+    marked[3, 1] = True
+    second = -(chance[3, 1].log() + (1 - chance[2, 1]).log())
+    assert marked_cost(values, marked, free).item() == pytest.approx(((first + second) / 2).item(), rel=1e-5)
     assert marked_cost(values, torch.zeros_like(marked), free).item() == 0
 
 
