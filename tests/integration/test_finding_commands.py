@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 DATASET, PLANS, TRAINER = "Dataset902_Phantoms", "nnUNetPlansFindings", "TinyTextGuided"
 MODEL = f"-d {DATASET} -c 2d -tr {TRAINER} -p {PLANS}"
-SCAN = "--shape 5 96 64 --spacing 5 3.6 3.6"
+SCAN = "--shape 5 128 64 --spacing 4 2.7 2.7"
 FINDINGS = ["disc bulge", "disc protrusion", "disc extrusion", "Schmorl node", "vertebral degeneration"]
 
 
@@ -50,7 +50,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     made = Study(folder, environment)
     made.run(f"python -m nnunet_textguided.synthetic phantoms -n 10 --seed 3 {SCAN}")
     made.run("nnunet_textguided convert spider phantoms -d 902 --name Phantoms --channels t1 t2")
-    made.run("nnUNetv2_plan_and_preprocess -d 902 -c 2d -gpu_memory_target 0.1 -npfp 1 -np 1")
+    # nnU-Net's planner wants a number of threads, its loader none of other processes
+    planning = {**environment, "nnUNet_n_proc_DA": "1"}
+    command("nnUNetv2_plan_and_preprocess -d 902 -c 2d -gpu_memory_target 0.3 -npfp 1 -np 1", planning, folder)
     options = "--encoder convnextv2_atto --encoder-weights none --text-model random"
     made.run(f"nnunet_textguided plan -d 902 --name {PLANS} --findings all {options}")
     for fold in range(5):
