@@ -80,11 +80,11 @@ def predicted(study: Study, evaluated: str) -> Path:
 
 def test_every_decision_of_every_patient_is_out_of_fold_once(study: Study, evaluated: str):
     table = pd.concat(pd.read_csv(study.model / f"fold_{fold}" / "validation" / "findings.csv") for fold in range(5))
-    truth = pd.read_csv(study.raw / "findings.csv")
+    truth = pd.read_csv(study.raw / "findings.csv").rename(columns={"present": "read"})
     joined = table.merge(truth, on=["case", "structure", "finding"], how="outer", indicator=True)
     assert (joined["_merge"] == "both").all()
     assert len(joined) == 10 * 29
-    assert (joined["truth"] == joined["present"]).all()
+    assert (joined["truth"] == joined["read"]).all()
     assert "10 cases" in evaluated
     assert all(name in evaluated for name in FINDINGS)
 
