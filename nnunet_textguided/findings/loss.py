@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_textguided.findings.pooling import pool_scores
+from nnunet_textguided.findings.pooling import pool_values, region_values
 from nnunet_textguided.findings.regions import MARGIN_MM, Regions, structure_regions
 
 SMALLEST_REGION = 8
@@ -113,7 +113,8 @@ class FindingLoss(nn.Module):
         with torch.autocast(device_type=maps.device.type, enabled=False):
             maps = maps.float()
             regions = structure_regions(labels, self.codes, self.spacing, self.margin_mm)
-            scores, _ = pool_scores(maps, regions, len(self.codes))
+            values = region_values(maps, regions, len(self.codes))
+            scores, _ = pool_values(values, regions, len(maps), len(self.codes))
             marks = self._marks(regions, known, maps.shape[1])
             present, weights = self._targets(scores, regions, known, marks)
             self.last = ScoredDecisions(scores.detach(), torch.where(weights > 0, present.int(), -1), weights > 0)
@@ -121,7 +122,7 @@ class FindingLoss(nn.Module):
             pooled = balanced_mean(cost, weights, present)
             weight = self.voxel_weight if marks is None else self.marked_weight
             if weight:
-                pooled = pooled + weight * self._voxels(maps, regions, known, weights, marks)
+                pooled = pooled + weight * self._voxels(values, regions, known, weights, marks)
             return pooled + 0 * maps.sum()
 
     def _targets(
@@ -149,20 +150,17 @@ class FindingLoss(nn.Module):
         """Which voxels of the regions carry a marked finding of their own structure, or may."""
         if known.points is None or known.pointed is None:
             return None
-        sample = torch.div(regions.pair, len(self.codes), rounding_mode="floor")
-        bits = known.points.long().clamp_min(0).flatten(1)[sample, regions.voxel][:, None]
+        bits = region_values(known.points.long().clamp_min(0)[:, None], regions, len(self.codes))  # (M, 1)
         pointed = known.pointed.flatten(0, 1)[regions.pair]
         marked = ((bits >> torch.arange(num_findings, device=bits.device)) & 1 != 0) & pointed
         return Marks(marked, ((bits >> UNSURE_BIT) & 1 != 0) & pointed & ~marked)
 
     def _voxels(
-        self, maps: torch.Tensor, regions: Regions, known: Known, weights: torch.Tensor, marks: Marks | None
+        self, values: torch.Tensor, regions: Regions, known: Known, weights: torch.Tensor, marks: Marks | None
     ) -> torch.Tensor:
-        """Cost of voxels known to be free of a finding, and of those where it is marked."""
-        sample = torch.div(regions.pair, len(self.codes), rounding_mode="floor")
+        """Cost of voxels known to be free of a finding, and of those where it is marked; values are (M, F)."""
         clear = known.status == 0 if known.pointed is None else (known.status == 0) | known.pointed
         usable = ((weights > 0) & clear).flatten(0, 1)[regions.pair]
-        values = maps.flatten(2)[sample, :, regions.voxel]  # (M, F)
         if marks is None:
             return _mean(F.softplus(values), usable)
         return marked_cost(values, usable & marks.marked, usable & ~marks.marked & ~marks.unsure)

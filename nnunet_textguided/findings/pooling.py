@@ -7,6 +7,21 @@ import torch
 from nnunet_textguided.findings.regions import Regions
 
 
+def region_values(maps: torch.Tensor, regions: Regions, num_structures: int) -> torch.Tensor:
+    """List what maps hold at the voxels of regions.
+
+    Args:
+        maps: (B, F, ...).
+        regions: Of the same batch, M voxels in all.
+        num_structures: Number of structures S of the regions.
+
+    Returns:
+        (M, F).
+    """
+    sample = torch.div(regions.pair, num_structures, rounding_mode="floor")
+    return maps.flatten(2)[sample, :, regions.voxel]
+
+
 def pool_scores(maps: torch.Tensor, regions: Regions, num_structures: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-mean-exp of the finding maps over each structure's region.
 
@@ -20,13 +35,23 @@ def pool_scores(maps: torch.Tensor, regions: Regions, num_structures: int) -> tu
     Returns:
         Scores (B, S, F), zero where the region is empty, and the number of voxels (B, S) of each region.
     """
-    batch, findings = maps.shape[:2]
-    flat = maps.float().flatten(2)
-    sample = torch.div(regions.pair, num_structures, rounding_mode="floor")
-    values = flat[sample, :, regions.voxel]  # (M, F)
+    return pool_values(region_values(maps.float(), regions, num_structures), regions, len(maps), num_structures)
+
+
+def pool_values(
+    values: torch.Tensor, regions: Regions, batch: int, num_structures: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`pool_scores` of what `region_values` listed.
+
+    Args:
+        values: (M, F), float32.
+        regions: Whose voxels these are.
+        batch: Number of samples B.
+        num_structures: Number of structures S.
+    """
     index = regions.pair[:, None].expand_as(values)
-    size = (batch * num_structures, findings)
-    count = torch.zeros(size[0], device=maps.device).index_add_(0, regions.pair, values.new_ones(len(values)))
+    size = (batch * num_structures, values.shape[1])
+    count = torch.zeros(size[0], device=values.device).index_add_(0, regions.pair, values.new_ones(len(values)))
     # the maximum is a constant to the gradient: it cancels
     top = values.new_zeros(size).scatter_reduce(0, index, values.detach(), "amax", include_self=False)
     total = values.new_zeros(size).index_add(0, regions.pair, (values - top[regions.pair]).exp())
