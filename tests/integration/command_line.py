@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnunet_textguided.ext_path import ext_dir
 
-TRAINERS = '''"""Two epochs of two iterations."""
+TRAINERS = '''"""Two epochs of two iterations, or of as many as it takes to segment something."""
 import torch
 from nnunet_textguided.trainers import TextGuidedTrainer, nnUNetTrainer_short
 
@@ -24,6 +24,13 @@ class Tiny:
 
 class TinyTextGuided(Tiny, TextGuidedTrainer):
     pass
+
+
+class LearningTextGuided(Tiny, TextGuidedTrainer):
+    def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict,
+                 device: torch.device = torch.device("cuda")):
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.num_iterations_per_epoch = 50
 
 
 class TinyUNet(Tiny, nnUNetTrainer_short):
