@@ -38,7 +38,7 @@ def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
             strides=strides,
             kernels=kernels,
             widths=[pixel, pixel, pixel, wide // 2, wide, wide],
-            refined=pixel // 2 if spec.num_findings else 0,
+            lesions=spec.num_findings > 0,
             deep_supervision=spec.deep_supervision,
         ),
         queries=ClassQueries(spec.num_structures, spec.num_findings, spec.embedding_dim, spec.query_width),

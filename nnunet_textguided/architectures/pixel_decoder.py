@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,15 +13,28 @@ from torch.nn import functional as F
 from nnunet_textguided.architectures.blocks import (
     ChannelNorm,
     ConvBlock,
-    ResidualBlock,
     convolution,
     shuffle_up,
     upsample,
 )
+from nnunet_textguided.architectures.lesion_branch import LesionBranch
 from nnunet_textguided.architectures.positions import PositionBias
 
 FIRST_ENCODER_LEVEL = 2  # finer levels come from the stem, whose features are normalised
 LAST_PIXEL_LEVEL = 2  # levels 0 to 2 are scored by the mask vectors
+
+
+class PixelFeatures(NamedTuple):
+    """What the mask vectors score, with values in -6..6.
+
+    Attributes:
+        levels: For the structures, (B, C, ...), full resolution first: levels 0 to 3 while `deep_supervision` is on,
+            else level 0.
+        lesions: For the findings, (B, C / 2, ...) at level 1; None without a lesion branch.
+    """
+
+    levels: list[torch.Tensor]
+    lesions: torch.Tensor | None
 
 
 class MergeBlock(nn.Module):
@@ -69,15 +83,14 @@ class PixelDecoder(nn.Module):
 
     Positions in the patch are added at strides 32, 16 and 8, so pixel features can tell one vertebra from the next by
     place. The step to full resolution is a pixel shuffle and one convolution that fuses the stride-1 stem features.
-    Lesions are a few voxels wide at stride 2; a residual block there is for networks that look for them. nnU-Net
-    switches `deep_supervision` on this module.
+    nnU-Net switches `deep_supervision` on this module.
 
     Args:
         skip_channels: Channels of the features of levels 0..5.
         strides: Cumulative strides of levels 0..5.
         kernels: Convolution kernels of levels 0..5.
         widths: Channels written at levels 0..5; those of levels 0, 1 and 2 are equal (pixel features).
-        refined: Hidden channels of a residual block at level 1; 0 = no such block.
+        lesions: Whether there are findings, which get features of their own.
         deep_supervision: Whether `forward` returns all supervised levels.
     """
 
@@ -88,7 +101,7 @@ class PixelDecoder(nn.Module):
         strides: Sequence[Sequence[int]],
         kernels: Sequence[Sequence[int]],
         widths: Sequence[int],
-        refined: int = 0,
+        lesions: bool = False,
         deep_supervision: bool = True,
     ) -> None:
         super().__init__()
@@ -118,33 +131,34 @@ class PixelDecoder(nn.Module):
             for k in (4, 3, 2, 1)
         )
         # named so, `-pretrained_weights` works from a network without findings to one with, and back
-        self.refine = nn.Sequential()
-        if refined:
-            self.refine.add_module("seg_layers", ResidualBlock(widths[1], refined, kernels[1]))
+        self.lesions = nn.ModuleDict()
+        if lesions:
+            branch = LesionBranch(skip_channels[0], widths[1], widths[1] // 2, (kernels[0], kernels[1]), factors[0])
+            self.lesions["seg_layers"] = branch
         shuffled = widths[0] // 2
         cells = int(torch.Size(self.shuffle_factors).numel())
         self.expand = convolution(widths[1], shuffled * cells, point)
         self.fuse = ConvBlock(shuffled + skip_channels[0], widths[0], kernels[0], bounded=True)
 
-    def forward(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def forward(self, skips: Sequence[torch.Tensor]) -> PixelFeatures:
         """Decode.
+
+        Level 3 is the mean over level 2: it carries no weight in nnU-Net's loss, so it has no computation of its own.
 
         Args:
             skips: Features of levels 0..5, (B, C_k, ...), the level-k grid being the padded image over stride k.
-
-        Returns:
-            Pixel features (B, C, ...) with values in -6..6, full resolution first: levels 0 to 3 while
-            `deep_supervision` is on, else level 0 alone. Level 3 is the mean over level 2: it carries no weight in
-            nnU-Net's loss, so it has no computation of its own.
         """
         x = self.coarsest(skips[5])
         features = []
         for merge, skip in zip(self.merges, (skips[4], skips[3], skips[2], skips[1]), strict=True):
             x = merge(x, skip)
             features.append(x)
-        half, quarter = self.refine(features[3]), features[2]
+        half, quarter, lesions = features[3], features[2], None
+        if "seg_layers" in self.lesions:
+            lesions, change = self.lesions["seg_layers"](skips[0], half)
+            half = half + change
         full = self.fuse(torch.cat([shuffle_up(self.expand(half), self.shuffle_factors), skips[0]], dim=1))
         if not self.deep_supervision:
-            return [full]
+            return PixelFeatures([full], lesions)
         pool = F.avg_pool2d if full.ndim == 4 else F.avg_pool3d
-        return [full, half, quarter, pool(quarter, self.pool_factors)]
+        return PixelFeatures([full, features[3], quarter, pool(quarter, self.pool_factors)], lesions)

@@ -8,14 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nnunet_textguided.architectures.blocks import upsample
+from nnunet_textguided.architectures.pixel_decoder import PixelFeatures
 from nnunet_textguided.architectures.query_decoder import MaskVectors
 
 
 class TextGuidedNetwork(nn.Module):
     """Encoder and stem -> pixel decoder -> pixel features; class queries -> query decoder -> mask vectors.
 
-    A voxel's score for a class is the scaled dot product of pixel feature and mask vector plus the query's bias;
-    nothing else makes logits. Pixel features are bounded (-6..6), so |logit| <= 6 |mask vector| + |bias|.
+    Structures are scored at full resolution, findings on features of their own at stride 2. A voxel's score for a class
+    is the scaled dot product of pixel feature and mask vector plus the query's bias; nothing else makes logits. Pixel
+    features are bounded (-6..6), so |logit| <= 6 |mask vector| + |bias|.
 
     Args:
         encoder: Image -> features of levels 2..5.
@@ -68,11 +71,12 @@ class TextGuidedNetwork(nn.Module):
             stride k)), followed by the finding maps if there are findings. While it is off level 0 alone.
         """
         features, vectors = self._features(x)
+        size = x.shape[2:]
         if not self.decoder.deep_supervision:
-            return self._segment(features[0], vectors, 0, x.shape[2:])
-        outputs = [self._segment(feature, vectors, k, x.shape[2:]) for k, feature in enumerate(features)]
+            return self._segment(features.levels[0], vectors, 0, size)
+        outputs = [self._segment(feature, vectors, k, size) for k, feature in enumerate(features.levels)]
         if self.queries.num_findings > 0:
-            outputs.append(self._find(features[0], vectors, x.shape[2:]))
+            outputs.append(self._find(features, vectors, size))
         return outputs
 
     def forward_with_findings(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,9 +91,9 @@ class TextGuidedNetwork(nn.Module):
         """
         features, vectors = self._features(x)
         size = x.shape[2:]
-        return self._segment(features[0], vectors, 0, size), self._find(features[0], vectors, size)
+        return self._segment(features.levels[0], vectors, 0, size), self._find(features, vectors, size)
 
-    def _features(self, x: torch.Tensor) -> tuple[list[torch.Tensor], MaskVectors]:
+    def _features(self, x: torch.Tensor) -> tuple[PixelFeatures, MaskVectors]:
         x = pad_to_multiple(x, self.strides[-1])
         skips = [*self.stem(x), *self.encoder(x)]
         vectors = self.query_decoder(self.queries(), [skips[5], skips[4]])
@@ -100,11 +104,15 @@ class TextGuidedNetwork(nn.Module):
         chosen = MaskVectors(vectors.weights[:, :num_classes], vectors.biases[:, :num_classes])
         return crop(score(feature, chosen), level_size(size, self.strides[level]))
 
-    def _find(self, feature: torch.Tensor, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
+    def _find(self, features: PixelFeatures, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
         first = 1 + self.queries.num_structures
-        with torch.autocast(device_type=feature.device.type, enabled=False):
-            chosen = MaskVectors(vectors.weights[:, first:].float(), vectors.biases[:, first:].float())
-            return crop(score(feature.float(), chosen), size)
+        lesions = features.lesions
+        if lesions is None:
+            return features.levels[0].new_zeros(len(features.levels[0]), 0, *size, dtype=torch.float32)
+        with torch.autocast(device_type=lesions.device.type, enabled=False):
+            weights = vectors.weights[:, first:, : lesions.shape[1]]  # the branch is narrower
+            chosen = MaskVectors(weights.float(), vectors.biases[:, first:].float())
+            return crop(upsample(score(lesions.float(), chosen), self.strides[1]), size)
 
 
 def score(feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:

@@ -16,8 +16,9 @@ from nnunet_textguided.trainers.finding_points import FindingPoints, PointedData
 from nnunet_textguided.trainers.finding_progress import FindingProgress
 from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
 
-FINDING_WEIGHT = 0.1
-"""Of the findings' loss beside nnU-Net's segmentation loss; with 1, structures are learned more slowly."""
+FINDING_WEIGHT = 0.02
+"""Of the findings' loss beside nnU-Net's segmentation loss. The layers that only findings train do not feel it (see
+`LesionBranch`); it says how much the shared ones hear of findings."""
 CENTRED_PATCHES = 0.66
 """Share of patches that are centred on a class or mark where findings are marked, instead of nnU-Net's 0.33."""
 

@@ -29,9 +29,9 @@ class ShortSchedule:
 
 
 class MediumSchedule(ShortSchedule):
-    """16 epochs of 50 iterations: what findings of the phantom take to be learned."""
+    """15 epochs of 50 iterations: what findings of the phantom take to be learned."""
 
-    epochs, iterations = 16, 50
+    epochs, iterations = 15, 50
 
 
 class nnUNetTrainer_short(ShortSchedule, OrderPreservingAugmentation, nnUNetTrainer):

