@@ -211,7 +211,7 @@ def test_visual_only_needs_no_bank(make_trainer, results: Path):
 
 
 @pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.endswith(("_short", "_medium"))])
-def test_variants_run_300_or_800_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
+def test_variants_run_300_or_750_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
     import json
 
     from nnunetv2.paths import nnUNet_preprocessed
