@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nnunet_textguided.architectures.blocks import BOUND, ResidualBlock, convolution, group_norm
 
 NUM_BLOCKS = 4
-"""Residual blocks at stride 2. In these runs depth paid, width did not (docs/decisions.md)."""
+"""Residual blocks at stride 2. Of the shapes tried, depth paid and width did not (docs/decisions.md)."""
 
 
 class LesionBranch(nn.Module):
