@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnunet_textguided.text.bank import TextBank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-d", dest="dataset", required=True, help="id or name of the preprocessed data set")
     add("-p", dest="plans", default="nnUNetPlansTextGuided", help="identifier of plans made by nnunet_textguided plan")
     add("--overwrite", action="store_true", help="make the bank anew")
+    add("--show", metavar="PNG", help="draw how alike the names' vectors are")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,4 +39,17 @@ def run(args: argparse.Namespace) -> int:
     print(f"{folder / guidance.bank['file']}: {len(bank.names)} names, {guidance.bank['embedding_dim']} wide")
     print(f"  text model {bank.model}, weights {bank.weights}, licence {bank.licence}")
     print(f"  sha256 {guidance.bank['sha256']}")
+    if args.show:
+        _show(bank, args.show)
     return 0
+
+
+def _show(bank: TextBank, path: str) -> None:
+    """Draw the similarity of the names, and say whether it falls with the distance of levels."""
+    from nnunet_textguided.text.similarity import level_rank_correlation, save_similarity_picture, similarities
+
+    matrix = similarities(bank.embeddings)
+    save_similarity_picture(bank.names, matrix, path)
+    print(
+        f"  {path}: rank correlation of likeness with level distance {level_rank_correlation(bank.names, matrix):.2f}"
+    )

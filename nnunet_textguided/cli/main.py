@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert", "bring a data set on disk into nnU-Net's raw format"),
     "plan": ("plan", "write the options of the text-guided model into plans under another identifier"),
     "embed": ("embed", "make the text bank: class names through a text encoder"),
+    "pretrain-image": ("pretrain_image", "pretrain the image encoder on scans without labels"),
+    "pretrain-text": ("pretrain_text", "pretrain the text encoder on reports"),
     "train": ("train", "nnUNetv2_train with our trainers found; takes its arguments word for word"),
     "predict": ("predict", "segment images, whatever their orientation"),
     "ensemble": ("ensemble", "average several models' predictions, segmentation and findings"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SMALLEST_VISION = {"image_size": 32, "patch_size": 32, "width": 64, "head_width": 64, "layers": 1}
+SMALLEST_VISION = {"image_size": 32, "patch_size": 32, "width": 64, "head_width": 64, "layers": 1}
 """open_clip builds both towers; this one stands in for the vision tower until it is dropped."""
+
+
+class Tower(NamedTuple):
+    """An open_clip model with the weights of its text tower.
+
+    Attributes:
+        clip: The model; its vision tower is a stand-in with random weights.
+        tokenizer: Texts -> (N, context_length) token ids.
+        source: Where it came from.
+    """
+
+    clip: nn.Module
+    tokenizer: Callable[[Sequence[str]], Tensor]
+    source: ClipSource
 
 
 class ClipTextEncoder:
@@ -94,10 +108,7 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
     """
     import open_clip
 
-    source = find_source(model, weights)
-    tower = _build(source.config, model)
-    tokenizer = _tokenizer(source, model)
-    load_text_tower(tower, read_state_dict(source.weights_path), source.weights_path)
+    tower, tokenizer, source = load_tower(model, weights)
     tower.visual = None
     if hasattr(tower, "text_decoder"):
         tower.text_decoder = None
@@ -112,11 +123,37 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
     return ClipTextEncoder(tower.eval(), tokenizer, provenance, int(source.config["embed_dim"]), vocab_size)
 
 
-def _build(config: dict[str, Any], model: str) -> nn.Module:
+def load_tower(model: str, weights: str | None) -> Tower:
+    """Load an open_clip model with the weights of its text tower.
+
+    Args:
+        model: See `load_text_encoder`.
+        weights: See `load_text_encoder`.
+
+    Raises:
+        UserError: See `load_text_encoder`.
+    """
+    source = find_source(model, weights)
+    clip = build_clip(source.config, model)
+    tokenizer = _tokenizer(source, model)
+    load_text_tower(clip, read_state_dict(source.weights_path), source.weights_path)
+    return Tower(clip, tokenizer, source)
+
+
+def build_clip(config: dict[str, Any], model: str) -> nn.Module:
+    """Build an open_clip model with random weights and the smallest vision tower.
+
+    Args:
+        config: open_clip's configuration.
+        model: What the user called it.
+
+    Raises:
+        UserError: open_clip cannot build it.
+    """
     import open_clip
 
     config = deepcopy(config)
-    config["vision_cfg"] = dict(_SMALLEST_VISION)
+    config["vision_cfg"] = dict(SMALLEST_VISION)
     text = config["text_cfg"]
     hugging_face_tower = text.get("hf_model_name")
     if hugging_face_tower:

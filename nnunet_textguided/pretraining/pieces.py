@@ -1,0 +1,64 @@
+"""Cuts reports that are longer than a tower's context into pieces, at sentence ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+(?=\S)")
+
+
+def sentences_of(report: str) -> list[str]:
+    """Split a cleaned report after full stops and semicolons; "L4. 5" and other short ends may be split, too.
+
+    Args:
+        report: One line.
+    """
+    return [sentence for sentence in _SENTENCE_END.split(report) if sentence]
+
+
+def cut_into_pieces(report: str, count_tokens: Callable[[str], int], longest: int) -> list[str]:
+    """Pack whole sentences into pieces that fit; a sentence that does not fit alone is cut between words.
+
+    Args:
+        report: One line.
+        count_tokens: Number of tokens of a text, without start and end.
+        longest: Tokens of a piece at most.
+
+    Returns:
+        Pieces; joined by spaces they hold every word of the report in order.
+    """
+    pieces: list[str] = []
+    for sentence in sentences_of(report):
+        for part in _fitting(sentence, count_tokens, longest):
+            joined = f"{pieces[-1]} {part}" if pieces else part
+            if pieces and count_tokens(joined) <= longest:
+                pieces[-1] = joined
+            else:
+                pieces.append(part)
+    return pieces
+
+
+def _fitting(sentence: str, count_tokens: Callable[[str], int], longest: int) -> list[str]:
+    if count_tokens(sentence) <= longest:
+        return [sentence]
+    parts: list[str] = []
+    for word in sentence.split(" "):
+        joined = f"{parts[-1]} {word}" if parts else word
+        if parts and count_tokens(joined) <= longest:
+            parts[-1] = joined
+        else:
+            parts.append(word)
+    return parts
+
+
+def halves(sentences: Sequence[str]) -> tuple[str, str] | None:
+    """First and second half of a report's sentences; None of fewer than two.
+
+    Args:
+        sentences: Of one report.
+    """
+    if len(sentences) < 2:
+        return None
+    middle = len(sentences) // 2
+    return " ".join(sentences[:middle]), " ".join(sentences[middle:])

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import open_clip
+import pytest
+import torch
+
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.pretraining.text_settings import TextTraining
+from nnunet_textguided.pretraining.text_training import pretrain_text, split_reports
+from nnunet_textguided.synthetic.reports import write_report_file
+from nnunet_textguided.text.clip_encoder import load_clip_encoder
+
+TINY = {
+    "embed_dim": 32,
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+QUICK = {"epochs": 3, "batch": 16, "learning_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    return write_report_file(tmp_path_factory.mktemp("reports") / "reports.jsonl", 40)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A tower as a user would bring it: configuration and weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tower")
+    config = {**TINY, "vision_cfg": {"image_size": 32, "patch_size": 32, "width": 64, "head_width": 64, "layers": 1}}
+    (folder / "tiny.json").write_text(json.dumps(config))
+    torch.save(open_clip.CLIP(**config).state_dict(), folder / "tiny.pt")
+    return {"model": str(folder / "tiny.json"), "weights": str(folder / "tiny.pt")}
+
+
+def test_reports_are_learned_and_the_files_load_in_open_clip_and_here(tmp_path, reports, start):
+    result = pretrain_text(reports, tmp_path, TextTraining(**start, **QUICK))
+    assert result.after.perplexity < 0.2 * result.before.perplexity
+    written = json.loads(result.config.read_text())
+    assert written["provenance"]["held_out_perplexity"] == result.after.perplexity
+    model = open_clip.CLIP(**written["model_cfg"])
+    model.load_state_dict(torch.load(result.weights, weights_only=True), strict=True)
+    encoder = load_clip_encoder(str(result.config), str(result.weights))
+    rows = encoder.tokenizer(["disc bulge"])
+    with torch.no_grad():
+        expected = model.eval().encode_text(rows).numpy()
+    assert abs(encoder.encode(["disc bulge"]) - expected).max() < 1e-5
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path, reports, start):
+    training = TextTraining(**start, **{**QUICK, "epochs": 1})
+    paths = [pretrain_text(reports, tmp_path / name, training).weights for name in ("a", "b")]
+    a, b = (torch.load(path, weights_only=True) for path in paths)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_an_anchor_keeps_the_tower_near_its_start(tmp_path, reports, start):
+    before = torch.load(start["weights"], weights_only=True)
+
+    def moved(anchor):
+        training = TextTraining(**start, **QUICK, anchor=anchor)
+        after = torch.load(pretrain_text(reports, tmp_path / str(anchor), training).weights, weights_only=True)
+        return sum(float((after[key] - before[key]).square().sum()) for key in before)
+
+    assert moved(10.0) < 0.5 * moved(0.0)
+
+
+def test_training_stops_when_the_held_out_loss_no_longer_falls(tmp_path, reports, start):
+    training = TextTraining(**start, epochs=30, batch=16, learning_rate=0.3, patience=1)
+    pretrain_text(reports, tmp_path, training)
+    with (tmp_path / "progress.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    perplexity = [float(row["perplexity"]) for row in rows]
+    best = perplexity.index(min(perplexity))
+    assert len(rows) - 1 == best + 1 < 30
+
+
+def test_held_out_reports_are_kept_apart():
+    reports = [f"report {n}" for n in range(20)]
+    known, kept = split_reports(reports, 0.15, seed=0)
+    assert sorted(known + kept) == sorted(reports)
+    assert len(kept) == 3
+    assert split_reports(["a", "b"], 0.99, 0)[0]
+
+
+@pytest.mark.parametrize("change", [{"next_token": 0, "contrastive": 0}, {"dropout": 1.0}, {"epochs": 0}])
+def test_settings_that_train_nothing_are_errors(change):
+    with pytest.raises(UserError, match="Expected"):
+        TextTraining(**change)
