@@ -42,7 +42,8 @@ class MaskedEncoder(nn.Module):
         for stage in self.model.stages:
             for block in stage.blocks:
                 block.conv_dw.register_forward_pre_hook(partial(self._hide, channels_last=False))
-                block.mlp.grn.register_forward_pre_hook(partial(self._hide, channels_last=True))
+                last = block.mlp.grn.channel_dim == -1  # timm's small networks have channels first there
+                block.mlp.grn.register_forward_pre_hook(partial(self._hide, channels_last=last))
 
     @property
     def num_features(self) -> int:

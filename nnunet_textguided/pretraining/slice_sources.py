@@ -177,7 +177,7 @@ def read_header(path: Path) -> tuple[str, tuple[int, int, int], tuple[float, flo
 
 
 def _dicom_spacing(path: Path) -> tuple[float, float]:
-    """mm a pixel along (x, y), as the file says; GDCM answers 1 where SOPClassUID is missing, as in RSNA's files.
+    """Pixel size in mm along (x, y), as the file says; GDCM answers 1 where SOPClassUID is missing, as in RSNA's files.
 
     Raises:
         UserError: The file does not say, or shows no sagittal slice.
@@ -203,4 +203,4 @@ def _slice_axis(size: tuple[int, int, int], spacing: tuple[float, float, float] 
     """Across which axis slices are cut: the one with the largest spacing, as nnU-Net's 2D configuration does."""
     if size[2] == 1 or spacing is None:
         return 2
-    return max(range(3), key=lambda axis: (round(spacing[axis], 3), -axis))
+    return max(range(3), key=lambda axis: (round(spacing[axis], 3), axis))  # of equal ones the last, as nnU-Net

@@ -18,7 +18,7 @@ from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import SMALL_TOWER, TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
 from nnunet_textguided.pretraining.tower_file import save_tower
-from nnunet_textguided.text.clip_encoder import build_clip, load_tower
+from nnunet_textguided.text.clip_encoder import load_tower, new_tower
 
 logger = logging.getLogger(__name__)
 
@@ -102,14 +102,8 @@ def split_reports(reports: list[str], share: float, seed: int) -> tuple[list[str
 
 
 def _tower(training: TextTraining) -> tuple[torch.nn.Module, ReportTokens, dict]:
-    if training.model == "small":
-        import open_clip
-
-        clip, config = build_clip(SMALL_TOWER, "small"), SMALL_TOWER
-        tokenizer = open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
-    else:
-        clip, tokenizer, source = load_tower(training.model, training.weights)
-        config = source.config
-    text = config["text_cfg"]
-    tokens = ReportTokens(tokenizer, int(text.get("context_length", 77)), int(text.get("vocab_size", 49408)))
-    return clip, tokens, config
+    small = training.model == "small"
+    tower = new_tower(SMALL_TOWER, "small") if small else load_tower(training.model, training.weights)
+    text = tower.config["text_cfg"]
+    length, known = int(text.get("context_length", 77)), int(text.get("vocab_size", 49408))
+    return tower.clip, ReportTokens(tower.tokenizer, length, known), tower.config

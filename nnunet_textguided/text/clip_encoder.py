@@ -30,12 +30,14 @@ class Tower(NamedTuple):
     Attributes:
         clip: The model; its vision tower is a stand-in with random weights.
         tokenizer: Texts -> (N, context_length) token ids.
-        source: Where it came from.
+        config: open_clip's configuration.
+        source: Where it came from; None for random weights.
     """
 
     clip: nn.Module
     tokenizer: Callable[[Sequence[str]], Tensor]
-    source: ClipSource
+    config: dict[str, Any]
+    source: ClipSource | None = None
 
 
 class ClipTextEncoder:
@@ -108,7 +110,7 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
     """
     import open_clip
 
-    tower, tokenizer, source = load_tower(model, weights)
+    tower, tokenizer, _, source = load_tower(model, weights)
     tower.visual = None
     if hasattr(tower, "text_decoder"):
         tower.text_decoder = None
@@ -137,7 +139,23 @@ def load_tower(model: str, weights: str | None) -> Tower:
     clip = build_clip(source.config, model)
     tokenizer = _tokenizer(source, model)
     load_text_tower(clip, read_state_dict(source.weights_path), source.weights_path)
-    return Tower(clip, tokenizer, source)
+    return Tower(clip, tokenizer, source.config, source)
+
+
+def new_tower(config: dict[str, Any], name: str) -> Tower:
+    """Build a tower with random weights that reads CLIP's tokens.
+
+    Args:
+        config: open_clip's configuration.
+        name: What the user called it.
+
+    Raises:
+        UserError: open_clip cannot build it.
+    """
+    import open_clip
+
+    tokenizer = open_clip.SimpleTokenizer(context_length=int(config["text_cfg"].get("context_length", 77)))
+    return Tower(build_clip(config, name), tokenizer, config)
 
 
 def build_clip(config: dict[str, Any], model: str) -> nn.Module:

@@ -8,7 +8,7 @@ from nnunet_textguided.synthetic.findings_plan import plan_findings
 from nnunet_textguided.synthetic.reports import write_report, write_report_file
 
 SIGNS = {
-    "disc extrusion": ("extru", "no extru", "there is no extru"),
+    "disc extrusion": ("extru", "no extru"),
     "disc protrusion": ("protru", "no protru", "no focal protru"),
 }
 
