@@ -31,6 +31,7 @@ setup(
         "matplotlib",
         "numpy",
         "lightning-fabric>=2.4",
+        "openpyxl",
         "pandas",
         "scikit-learn",
         "scipy",

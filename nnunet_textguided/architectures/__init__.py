@@ -8,12 +8,13 @@ from nnunet_textguided.architectures.build import build_text_guided_network
 from nnunet_textguided.architectures.encoder_names import check_encoder_name, list_encoders
 from nnunet_textguided.architectures.spec import NetworkSpec, supervised_strides
 from nnunet_textguided.architectures.text_guided_network import TextGuidedNetwork
-from nnunet_textguided.architectures.weights import load_encoder_weights
+from nnunet_textguided.architectures.weights import check_encoder_file, load_encoder_weights
 
 __all__ = [
     "NetworkSpec",
     "TextGuidedNetwork",
     "build_text_guided_network",
+    "check_encoder_file",
     "check_encoder_name",
     "list_encoders",
     "load_encoder_weights",

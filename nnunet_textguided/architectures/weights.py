@@ -33,25 +33,17 @@ def load_encoder_weights(network_or_encoder: nn.Module, source: str, encoder_nam
         encoder_name: timm's name; with source "timm" its tag says which weights.
 
     Returns:
-        What was loaded: source, encoder, sha256 (of the file; with "timm" of the tensors), licence, n_loaded (tensors
-        taken over), n_parameters, unused (keys of the classifier left out).
+        What was loaded: source, encoder, sha256 (of the file; with "timm" of the tensors), licence, pretraining (what
+        the file notes about it, else None), n_loaded (tensors taken over), n_parameters, unused (keys of the
+        classifier left out).
 
     Raises:
         UserError: Unknown encoder, file missing or corrupt, weights not reached, or keys or shapes that do not fit.
     """
     encoder = getattr(network_or_encoder, "encoder", network_or_encoder)
     check_encoder_name(encoder_name)
-    if source == "timm":
-        state, info = _from_timm(encoder_name)
-    else:
-        path = Path(source).expanduser()
-        state, metadata = read_weights_file(path, encoder_name)
-        licence = metadata.get("licence") or metadata.get("license") or "not stated in the file"
-        info = {"source": str(path), "sha256": file_sha256(path), "licence": licence}
-    state = feature_network_keys(state)
-    unused = sorted(key for key in state if key.startswith(CLASSIFIER_PREFIXES))
-    state = {key: value.float() for key, value in state.items() if key not in unused}
-    check_accounted(state, encoder_name, info["source"])
+    state, info = _from_timm(encoder_name) if source == "timm" else _from_file(Path(source), encoder_name)
+    state, unused = _of_the_encoder(state, encoder_name, info["source"])
     _load(encoder, state)
     info.update(
         encoder=encoder_name,
@@ -61,6 +53,35 @@ def load_encoder_weights(network_or_encoder: nn.Module, source: str, encoder_nam
     )
     logger.info("Encoder weights: %s, licence: %s, sha256 %s", info["source"], info["licence"], info["sha256"])
     return info
+
+
+def check_encoder_file(path: Path, encoder_name: str) -> dict[str, Any]:
+    """Say where the weights of a file come from, once they are seen to fit.
+
+    Args:
+        path: As `source` of `load_encoder_weights`.
+        encoder_name: timm's name.
+
+    Returns:
+        source, sha256, licence and pretraining, as `load_encoder_weights` has them.
+
+    Raises:
+        UserError: See `load_encoder_weights`.
+    """
+    state, info = _from_file(path, encoder_name)
+    _of_the_encoder(state, encoder_name, info["source"])
+    return info
+
+
+def _of_the_encoder(
+    state: Mapping[str, torch.Tensor], encoder_name: str, origin: str
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Weights of the feature network, and the names of those of the classifier."""
+    state = feature_network_keys(state)
+    unused = sorted(key for key in state if key.startswith(CLASSIFIER_PREFIXES))
+    kept = {key: value.float() for key, value in state.items() if key not in unused}
+    check_accounted(kept, encoder_name, origin)
+    return kept, unused
 
 
 def check_accounted(state: Mapping[str, torch.Tensor], encoder_name: str, origin: str) -> None:
@@ -91,6 +112,19 @@ def check_accounted(state: Mapping[str, torch.Tensor], encoder_name: str, origin
         raise UserError(f"The weights of {origin} are not those of the encoder {encoder_name}: {shown}.")
 
 
+def _from_file(path: Path, encoder_name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    path = path.expanduser()
+    state, metadata = read_weights_file(path, encoder_name)
+    licence = metadata.get("licence") or metadata.get("license") or "not stated in the file"
+    pretraining = " ".join(metadata[key] for key in ("method", "training") if key in metadata) or None
+    return state, {
+        "source": str(path),
+        "sha256": file_sha256(path),
+        "licence": licence,
+        "pretraining": pretraining,
+    }
+
+
 def _from_timm(encoder_name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         model = timm.create_model(encoder_name, pretrained=True)
@@ -106,7 +140,12 @@ def _from_timm(encoder_name: str) -> tuple[dict[str, torch.Tensor], dict[str, An
         digest.update(key.encode())
         digest.update(value.contiguous().numpy().tobytes())
     source = f"timm:{config['architecture']}.{config['tag']}"
-    return state, {"source": source, "sha256": digest.hexdigest(), "licence": config.get("license") or "not stated"}
+    return state, {
+        "source": source,
+        "sha256": digest.hexdigest(),
+        "licence": config.get("license") or "not stated",
+        "pretraining": None,
+    }
 
 
 def _load(encoder: nn.Module, state: Mapping[str, torch.Tensor]) -> None:

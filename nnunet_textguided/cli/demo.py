@@ -9,14 +9,27 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from nnunet_textguided.cli.demo_pretraining import IMAGE, TEXT, PretrainingSize
 from nnunet_textguided.cli.demo_stages import DATASET, FINDING_SOURCES, MODEL, DemoSize, build_stages
 from nnunet_textguided.cli.stage_runner import Launch, StageRunner
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.ext_path import VARIABLE, with_ext_dir
 from nnunet_textguided.files import load_json, save_json_atomic
 
-FULL = DemoSize(cases=20, shape=(7, 160, 96), spacing=(4.0, 2.15, 2.15), gpu_memory_target=0.5)
-QUICK = DemoSize(cases=10, shape=(5, 128, 64), spacing=(4.0, 2.7, 2.7), gpu_memory_target=0.3)
+FULL = DemoSize(
+    cases=20,
+    shape=(7, 160, 96),
+    spacing=(4.0, 2.15, 2.15),
+    gpu_memory_target=0.5,
+    pretraining=PretrainingSize(scans=20, reports=200, steps=200, epochs=4),
+)
+QUICK = DemoSize(
+    cases=10,
+    shape=(5, 128, 64),
+    spacing=(4.0, 2.7, 2.7),
+    gpu_memory_target=0.3,
+    pretraining=PretrainingSize(scans=6, reports=60, steps=60, epochs=2),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--findings",
         action=argparse.BooleanOptionalAction,
         help="train for findings too, and write a page a case (default: if the data have any)",
+    )
+    add(
+        "--pretrain",
+        action=argparse.BooleanOptionalAction,
+        help="first pretrain both encoders on generated scans and reports (default: unless --data is given)",
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train and predict (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of the generated volumes (default: %(default)s)")
@@ -59,13 +77,14 @@ def run(args: argparse.Namespace, launch: Launch | None = None) -> int:
     data = None if args.data is None else args.data.absolute()
     sequences = ("t1", "t2") if data is None else data_sequences(data)
     findings = with_findings(data, args.findings)
-    chosen = {"quick": args.quick, "findings": findings, "device": args.device, "seed": args.seed}
+    pretrain = with_pretraining(data, args.pretrain)
+    chosen = {"quick": args.quick, "findings": findings, "pretrain": pretrain, "device": args.device, "seed": args.seed}
     _claim_folder(out, {"data": data and str(data), **chosen})
     environment = demo_environment(out, args.device)
     print("What follows are commands you can type yourself, after these lines:")
     for name, value in environment.items():
         print(f"  export {name}={shlex.quote(value)}")
-    stages = build_stages(out, size, args.device, args.seed, data, sequences, findings)
+    stages = build_stages(out, size, args.device, args.seed, data, sequences, findings, pretrain)
     try:
         StageRunner(out, environment, launch).run(stages)
     except KeyboardInterrupt:
@@ -131,6 +150,24 @@ def with_findings(data: Path | None, asked: bool | None) -> bool:
     return there if asked is None else asked
 
 
+def with_pretraining(data: Path | None, asked: bool | None) -> bool:
+    """Say whether the demo pretrains; it generates what it pretrains on, which resembles generated volumes only.
+
+    Args:
+        data: Folder in SPIDER's layout, or None for generated volumes.
+        asked: What the user said; None = nothing.
+
+    Raises:
+        UserError: Pretraining is asked for together with own data.
+    """
+    if asked and data is not None:
+        raise UserError(
+            "--pretrain goes with generated volumes only. For your own scans and reports there are nnunet_textguided "
+            "pretrain-image and pretrain-text (docs/pretraining.md)."
+        )
+    return data is None if asked is None else asked
+
+
 def _claim_folder(out: Path, options: Mapping[str, object]) -> None:
     """Note the options in the folder, or check that they are those it was begun with."""
     file = out / "demo.json"
@@ -149,6 +186,7 @@ def _say_where(out: Path, seconds: float) -> None:
     model = out / "nnUNet_results" / DATASET / MODEL
     print(f"\nDone in {seconds / 60:.1f} minutes. Where everything is:")
     for what, where in (
+        *([("pretrained encoders", out / f"{{{IMAGE},{TEXT}}}")] if (out / IMAGE).is_dir() else []),
         ("raw data set", out / "nnUNet_raw" / DATASET),
         ("plans, text bank", out / "nnUNet_preprocessed" / DATASET),
         ("trained model", model),

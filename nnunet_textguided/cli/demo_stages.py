@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_textguided.cli.demo_pretraining import PretrainingSize, pretrained_options, pretraining_stages
 from nnunet_textguided.cli.stage_runner import Stage
 
 DATASET_ID, DATASET_NAME = 901, "Demo"
 DATASET = f"Dataset{DATASET_ID}_{DATASET_NAME}"
 TRAINER, PLANS, CONFIGURATION, FOLD = "TextGuidedTrainer_short", "nnUNetPlansTextGuided", "2d", 0
+ENCODER = "convnextv2_atto"
 FINDING_SOURCES = ("findings.json", "radiological_gradings.csv")  # what `convert` makes findings of
 MODEL = f"{TRAINER}__{PLANS}__{CONFIGURATION}"
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
@@ -30,10 +32,18 @@ class DemoSize:
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     gpu_memory_target: float
+    pretraining: PretrainingSize
 
 
 def build_stages(
-    out: Path, size: DemoSize, device: str, seed: int, data: Path | None, sequences: tuple[str, ...], findings: bool
+    out: Path,
+    size: DemoSize,
+    device: str,
+    seed: int,
+    data: Path | None,
+    sequences: tuple[str, ...],
+    findings: bool,
+    pretrain: bool,
 ) -> list[Stage]:
     """Return the commands of the demo in order.
 
@@ -45,6 +55,7 @@ def build_stages(
         data: Folder in SPIDER's layout, or None to generate one.
         sequences: Two sequences become channels, one stands alone.
         findings: Train for findings too, predict and report them.
+        pretrain: Pretrain both encoders on generated scans and reports.
     """
     number = str(DATASET_ID)
     source = data or out / "phantoms"
@@ -52,9 +63,12 @@ def build_stages(
     convert = ("nnunet_textguided", "convert", "spider", str(source), "-d", number, "--name", DATASET_NAME, *chosen)
     memory = f"{size.gpu_memory_target:g}" if data is None else "1"
     preprocess = ("nnUNetv2_plan_and_preprocess", "-d", number, "-c", CONFIGURATION, "-gpu_memory_target", memory)
-    plan = ("nnunet_textguided", "plan", "-d", number, "--encoder", "convnextv2_atto", "--encoder-weights", "none")
+    plan = ("nnunet_textguided", "plan", "-d", number, "--encoder", ENCODER)
+    start = pretrained_options(out) if pretrain else ("--encoder-weights", "none", "--text-model", "random")
     chosen_findings = ("--findings", "all") if findings else ()
     stages = [] if data else [_generate(source, size, seed)]
+    if pretrain:
+        stages += pretraining_stages(out, size.pretraining, size.shape, size.spacing, ENCODER, device, seed)
     return [
         *stages,
         Stage("convert", "convert SPIDER's layout into a raw nnU-Net data set", (*convert, "--processes", "2")),
@@ -67,7 +81,7 @@ def build_stages(
         Stage(
             "plan",
             "write the text-guided model's options into plans of their own",
-            (*plan, "--text-model", "random", *chosen_findings, "--seed", str(seed), "--overwrite"),
+            (*plan, *start, *chosen_findings, "--seed", str(seed), "--overwrite"),
             r"wrote|structures:|findings:",
         ),
         Stage(

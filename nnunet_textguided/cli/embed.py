@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     save_json_atomic(plans, folder / f"{args.plans}.json")
     print(f"{folder / guidance.bank['file']}: {len(bank.names)} names, {guidance.bank['embedding_dim']} wide")
     print(f"  text model {bank.model}, weights {bank.weights}, licence {bank.licence}")
+    if bank.pretraining:
+        print(f"  pretrained: {bank.pretraining}")
     print(f"  sha256 {guidance.bank['sha256']}")
     if args.show:
         _show(bank, args.show)

@@ -6,6 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+OPTIONS = (
+    "encoder",
+    "encoder_weights",
+    "encoder_rate",
+    "text_model",
+    "text_weights",
+    "templates",
+    "whitening",
+    "seed",
+)
+"""Options that are fields of the block of the same name."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; what is left out keeps its default in the plans."""
@@ -15,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--name", help="identifier of the copy (default: that of the plans + TextGuided)")
     add("--encoder", help="timm name of a ConvNeXt V2 image encoder, such as convnextv2_atto")
     add("--encoder-weights", help="timm (the pretrained ones of that name), none, or a file")
+    add("--encoder-rate", type=float, help="factor on the encoder's learning rate (default: 0.1 if pretrained)")
     add("--text-model", help="open_clip name, JSON configuration, local-dir:..., hf-hub:..., random or one-hot")
     add("--text-weights", help="open_clip tag or a checkpoint file")
     add("--templates", nargs="+", help="prompt templates with {term} and, optionally, {modality}")
@@ -55,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"wrote {path}")
     for key in ("encoder", "encoder_weights", "text_model", "text_weights", "mirror_axes", "whitening", "seed"):
         print(f"  {key}: {block[key]}")
+    if block["encoder_source"]:
+        source = block["encoder_source"]
+        print(f"  encoder weights from: {source['pretraining'] or 'not stated'}; licence: {source['licence']}")
     for kind in ("names", "findings"):
         title = "structures" if kind == "names" else kind
         print(f"  {len(block[kind])} {title}: {', '.join(block[kind]) or '-'}")
@@ -76,11 +92,7 @@ def preprocessed_configurations(folder: Path, plans: dict[str, Any]) -> list[str
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Only what the user said."""
-    options = {
-        key: getattr(args, key)
-        for key in ("encoder", "encoder_weights", "text_model", "text_weights", "templates", "whitening", "seed")
-        if getattr(args, key) is not None
-    }
+    options = {key: getattr(args, key) for key in OPTIONS if getattr(args, key) is not None}
     if args.text_model and not args.text_weights:
         options["text_weights"] = None  # the default tag belongs to the default model
     return options

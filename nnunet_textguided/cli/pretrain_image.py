@@ -11,15 +11,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     what, how = ImageTraining(), Running()
     add = parser.add_argument
-    add("-i", dest="sources", nargs="+", required=True, help="nnU-Net datasets, folders or files: NIfTI ... PNG, DICOM")
+    add("-i", dest="sources", nargs="+", required=True, help="nnU-Net data sets, folders or files")
     add("-o", dest="output", required=True, help="folder for encoder, log, picture and checkpoint")
     add("--encoder", default=what.encoder, help="timm's name of a ConvNeXt V2")
     add("--steps", type=int, default=what.steps, help="optimiser steps")
     add("--batch", type=int, default=what.batch, help="slices a step, over all devices")
-    add("--learning-rate", type=float, default=what.learning_rate, help="highest rate")
+    add("--learning-rate", type=float, default=what.learning_rate, help="highest rate (AdamW; Muon: 6 x)")
     add("--mask-ratio", type=float, default=what.mask_ratio, help="share of hidden 32 x 32 patches")
     add("--size", type=int, nargs=2, default=what.size, metavar=("H", "W"), help="window, multiples of 32 pixels")
-    add("--spacing", type=float, nargs=2, metavar=("H", "W"), help="mm a pixel, as in the plans; default: as on disk")
+    pixel = parser.add_mutually_exclusive_group()
+    pixel.add_argument("--plans", metavar="FILE", help="plans JSON; slices are brought to its in-plane spacing")
+    pixel.add_argument("--spacing", type=float, nargs=2, metavar=("H", "W"), help="mm a pixel; default: as on disk")
     add("--keep-channels", action="store_true", help="keep the sequences of an nnU-Net case together as channels")
     add("--held-out", type=float, default=what.held_out, help="share of patients kept back to measure on")
     add("--patient", default=what.patient, help="regular expression for the patient in a file's name")
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Pretrain, and say how to use the encoder."""
     from nnunet_textguided.pretraining.image_settings import ImageTraining, Running
     from nnunet_textguided.pretraining.image_training import pretrain_image
+    from nnunet_textguided.pretraining.plan_spacing import spacing_of_plans
 
     training = ImageTraining(
         encoder=args.encoder,
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         mask_ratio=args.mask_ratio,
         size=tuple(args.size),
-        spacing=tuple(args.spacing) if args.spacing else None,
+        spacing=spacing_of_plans(args.plans) if args.plans else tuple(args.spacing) if args.spacing else None,
         separate_channels=not args.keep_channels,
         held_out=args.held_out,
         patient=args.patient,

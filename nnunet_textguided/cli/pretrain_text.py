@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--anchor", type=float, default=what.anchor, help="weight that keeps the tower near its start")
     add("--held-out", type=float, default=what.held_out, help="share of reports kept back to measure on")
     add("--seed", type=int, default=what.seed, help="of order, dropout, split and weights")
+    add("--accelerator", default="auto", help="auto, cpu, cuda or mps")
+    add("--precision", default="32-true", help="32-true, bf16-mixed or 16-mixed")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         held_out=args.held_out,
         seed=args.seed,
     )
-    result = pretrain_text(args.reports, args.output, training, args.column)
+    result = pretrain_text(args.reports, args.output, training, args.column, args.accelerator, args.precision)
     before, after = result.before, result.after
     print(f"held-out perplexity {before.perplexity:.1f} -> {after.perplexity:.2f} (bigram model {result.bigram:.2f})")
     print(f"held-out retrieval  {before.retrieval:.2f} -> {after.retrieval:.2f} (by chance {after.chance:.2f})")

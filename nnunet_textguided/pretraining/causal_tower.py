@@ -44,6 +44,11 @@ class CausalTower(nn.Module):
         return getattr(self.clip, "text", self.clip)
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.text.token_embedding.weight.device
+
+    @property
     def context_length(self) -> int:
         """Tokens it reads, start and end included."""
         return int(self.text.context_length)
@@ -73,7 +78,7 @@ class CausalTower(nn.Module):
         return states, projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Score the next token, (B, L, V).
+        """Score the next token, (..., width) -> (..., V).
 
         Args:
             states: Of `forward`.

@@ -52,6 +52,10 @@ class MaskedAutoencoder(nn.Module):
         self.block = ConvNeXtBlock(decoder_width, decoder_width, use_grn=True, ls_init_value=None)
         self.predict = nn.Conv2d(decoder_width, PATCH * PATCH * input_channels, 1)
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that are no weights, though they have more than one axis."""
+        return {"mask_token"}
+
     def forward(self, images: torch.Tensor, mask: torch.Tensor) -> Reconstruction:
         """Reconstruct slices.
 

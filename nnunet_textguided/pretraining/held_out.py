@@ -14,8 +14,8 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.pretraining.fcmae import masked_error, patch_moments
 from nnunet_textguided.pretraining.image_settings import GROUP, PATCH
 from nnunet_textguided.pretraining.masking import patchify
+from nnunet_textguided.pretraining.scan import Scan
 from nnunet_textguided.pretraining.slice_dataset import SliceDataset
-from nnunet_textguided.pretraining.slice_sources import Scan
 
 
 def split_scans(scans: Sequence[Scan], share: float, seed: int, group: str = GROUP) -> tuple[list[Scan], list[Scan]]:

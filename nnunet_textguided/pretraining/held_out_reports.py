@@ -56,9 +56,9 @@ class HeldOutReports:
         training = tower.training
         tower.eval()
         cost, count = 0.0, 0
-        for rows in self.tokens.ids(self.pieces).split(batch):
+        for rows in self.tokens.ids(self.pieces).to(tower.device).split(batch):
             states, _ = tower(rows, self.tokens.end)
-            part, n = next_token_loss(tower.logits(states), rows[:, : states.shape[1]], self.tokens.end)
+            part, n = next_token_loss(states, tower.logits, rows[:, : states.shape[1]], self.tokens.end)
             cost, count = cost + float(part), count + int(n)
         retrieval = self._retrieval(tower) if len(self.pairs) > 1 else float("nan")
         tower.train(training)
@@ -66,9 +66,11 @@ class HeldOutReports:
 
     def _retrieval(self, tower: CausalTower) -> float:
         first, second = (
-            F.normalize(tower(self.tokens.ids([pair[side] for pair in self.pairs]), self.tokens.end)[1], dim=1)
-            for side in (0, 1)
+            F.normalize(tower(self._ids_of_half(side).to(tower.device), self.tokens.end)[1], dim=1) for side in (0, 1)
         )
         first, second = first - first.mean(0), second - second.mean(0)
         nearest = (F.normalize(first, dim=1) @ F.normalize(second, dim=1).T).argmax(1)
         return float((nearest == torch.arange(len(nearest), device=nearest.device)).float().mean())
+
+    def _ids_of_half(self, side: int) -> torch.Tensor:
+        return self.tokens.ids([pair[side] for pair in self.pairs])

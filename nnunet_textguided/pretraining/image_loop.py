@@ -6,7 +6,7 @@ import csv
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,7 +19,9 @@ from nnunet_textguided.pretraining.fcmae import MaskedAutoencoder
 from nnunet_textguided.pretraining.held_out import HeldOut
 from nnunet_textguided.pretraining.image_settings import ImageTraining, Running
 from nnunet_textguided.pretraining.reconstruction_picture import save_picture
+from nnunet_textguided.pretraining.same_training import refuse_other_training
 from nnunet_textguided.pretraining.slice_dataset import SeededSampler, SliceDataset
+from nnunet_textguided.trainers.optimisation import LEARNING_RATE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -29,19 +31,6 @@ logger = logging.getLogger(__name__)
 CHECKPOINT, LOG, PICTURE = "checkpoint.pth", "progress.csv", "reconstruction.png"
 COLUMNS = ("step", "slices", "learning_rate", "loss", "held_out_loss", "interpolation_loss")
 MAX_GRADIENT_NORM = 1.0
-
-
-def weight_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay weights, but no vectors (norms, biases) and not the mask token.
-
-    Args:
-        model: The autoencoder.
-        weight_decay: AdamW's.
-    """
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    free = [parameter for name, parameter in named if parameter.squeeze().ndim <= 1]
-    decayed = [parameter for name, parameter in named if parameter.squeeze().ndim > 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
 class ImageLoop:
@@ -112,7 +101,7 @@ class ImageLoop:
 
     def _update(self, images: torch.Tensor, masks: torch.Tensor) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.rate(self.step)
+            group["lr"] = self.training.rate(self.step) * group["base_lr"] / LEARNING_RATE
         loss = self.model(images, masks).loss
         if not torch.isfinite(loss):
             raise UserError(
@@ -164,13 +153,7 @@ class ImageLoop:
         if not path.is_file():
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
-        before, now = state["training"], asdict(self.training)
-        differing = [f"{key}: {before.get(key)!r} -> {now[key]!r}" for key in now if before.get(key) != now[key]]
-        if differing:
-            raise UserError(
-                f"{path} is of another training ({'; '.join(differing)}). Choose another output folder, or the options "
-                "of that training to go on with it."
-            )
+        refuse_other_training(path, state["training"], self.training)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         self.step, self.interpolation_loss = state["step"], state["interpolation_loss"]

@@ -23,8 +23,8 @@ class ImageTraining:
         encoder: timm's name of a ConvNeXt V2.
         steps: Optimiser steps.
         batch: Slices a step, over all processes.
-        learning_rate: Highest rate; it rises over `warmup` and falls along a cosine.
-        weight_decay: Of AdamW; none on vectors.
+        learning_rate: Highest rate of what AdamW updates, matrices have six times as much (Muon); it rises over
+            `warmup` and falls along a cosine.
         warmup: Share of the steps.
         mask_ratio: Share of hidden patches.
         size: (H, W) of the windows in pixels, multiples of 32.
@@ -39,7 +39,6 @@ class ImageTraining:
     steps: int = 20_000
     batch: int = 64
     learning_rate: float = 1e-3
-    weight_decay: float = 0.05
     warmup: float = 0.05
     mask_ratio: float = MASK_RATIO
     size: tuple[int, int] = (224, 224)

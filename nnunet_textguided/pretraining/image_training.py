@@ -10,16 +10,16 @@ import torch
 from nnunet_textguided.pretraining.encoder_file import save_encoder
 from nnunet_textguided.pretraining.fcmae import MaskedAutoencoder
 from nnunet_textguided.pretraining.held_out import HeldOut, split_scans
-from nnunet_textguided.pretraining.image_loop import ImageLoop, weight_groups
+from nnunet_textguided.pretraining.image_loop import ImageLoop
 from nnunet_textguided.pretraining.image_settings import ImageTraining, Running
 from nnunet_textguided.pretraining.masked_encoder import MaskedEncoder
 from nnunet_textguided.pretraining.slice_dataset import SliceDataset
 from nnunet_textguided.pretraining.slice_sources import find_scans
 from nnunet_textguided.pretraining.slices import SliceSettings
+from nnunet_textguided.trainers.muon import Muon
+from nnunet_textguided.trainers.optimisation import BETAS, parameter_groups
 
 ENCODER = "encoder.safetensors"
-BETAS = (0.9, 0.95)
-"""AdamW's, as in the paper's pretraining."""
 
 
 def pretrain_image(
@@ -56,9 +56,9 @@ def pretrain_image(
     dataset = SliceDataset(scans, settings, training.mask_ratio)
     held_out = HeldOut(SliceDataset(kept, settings, training.mask_ratio, augment=False))
     torch.manual_seed(training.seed)
-    channels = len(scans[0].files)
+    channels = scans[0].num_channels
     model = MaskedAutoencoder(MaskedEncoder(training.encoder, channels), channels)
-    optimizer = torch.optim.AdamW(weight_groups(model, training.weight_decay), betas=BETAS)
+    optimizer = Muon(parameter_groups(model), betas=BETAS)
     loop = ImageLoop(fabric, model, optimizer, training, output)
     loop.train(dataset, held_out, running)
     if fabric.is_global_zero:

@@ -105,7 +105,7 @@ def _table_column(source: Path, column: str | None) -> list[object]:
             text = decode(source.read_bytes())
             table = pd.read_csv(StringIO(text), sep="\t" if source.suffix.lower() == ".tsv" else ",")
     except ImportError as error:
-        raise UserError(f"{source}: reading .xlsx needs openpyxl: pip install openpyxl, or save it as .csv.") from error
+        raise UserError(f"{source}: reading it needs another package ({error}); save it as .xlsx or .csv.") from error
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"{source}: not a table that can be read: {str(error).splitlines()[0]}.") from error
     return _choose(table, source, column)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.pretraining.image_settings import PATCH
 from nnunet_textguided.pretraining.masking import random_mask
-from nnunet_textguided.pretraining.slice_sources import Scan
+from nnunet_textguided.pretraining.scan import Scan
 from nnunet_textguided.pretraining.slices import SliceSettings, prepare_slice
 
 _TRIES = 20  # other slices drawn in the place of one that cannot be read

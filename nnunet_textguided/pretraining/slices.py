@@ -9,7 +9,8 @@ import SimpleITK as sitk
 from scipy.ndimage import zoom
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.pretraining.slice_sources import Scan
+from nnunet_textguided.pretraining.preprocessed_scans import read_preprocessed
+from nnunet_textguided.pretraining.scan import Scan
 
 CLIPPED = (0.5, 99.5)
 """Percentiles of a slice's intensities that are kept: a few bright vessels or metal would set the scale otherwise."""
@@ -31,14 +32,18 @@ def read_slice(scan: Scan, index: int) -> np.ndarray:
     Raises:
         UserError: The file cannot be read any more, or the slice holds no finite values or only one.
     """
-    start, size = [0, 0, 0], list(scan.size)
-    start[scan.axis], size[scan.axis] = index, 1
-    channels = [_read_part(path, start, size) for path in scan.files]
-    image = np.stack([np.squeeze(part, axis=2 - scan.axis) for part in channels]).astype(np.float32)
+    image = (read_preprocessed if scan.kind == "preprocessed" else _read_files)(scan, index).astype(np.float32)
     finite = np.isfinite(image)
     if not finite.any():
         raise UserError(f"{scan.name}, slice {index}: expected intensities, found no finite value.")
     return np.where(finite, image, image[finite].min())
+
+
+def _read_files(scan: Scan, index: int) -> np.ndarray:
+    start, size = [0, 0, 0], list(scan.size)
+    start[scan.axis], size[scan.axis] = index, 1
+    channels = [_read_part(path, start, size) for path in scan.files]
+    return np.stack([np.squeeze(part, axis=2 - scan.axis) for part in channels])
 
 
 def _read_part(path: object, start: list[int], size: list[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The loop of the text tower: passes over the reports, early stopping, the best weights."""
+"""The loop of the text tower: passes over the reports, early stopping, the best weights, going on after a stop."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import logging
 import math
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.pretraining.causal_tower import CausalTower
 from nnunet_textguided.pretraining.held_out_reports import HeldOutReports, ReportScores
+from nnunet_textguided.pretraining.text_checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from nnunet_textguided.pretraining.text_objectives import next_token_loss, sentence_loss
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +50,35 @@ class TextLoop:
     """Trains a tower on pieces of reports; ends with the weights of the best held-out perplexity.
 
     Args:
+        fabric: Device and precision.
         tower: The tower.
         tokens: Its tokenizer.
         training: What is trained.
-        output: Folder of the log.
+        output: Folder of log and checkpoint.
     """
 
-    def __init__(self, tower: CausalTower, tokens: ReportTokens, training: TextTraining, output: Path) -> None:
-        self.tower, self.tokens, self.training, self.output = tower, tokens, training, output
+    def __init__(
+        self, fabric: Fabric, tower: CausalTower, tokens: ReportTokens, training: TextTraining, output: Path
+    ) -> None:
+        self.fabric, self.plain, self.tokens, self.training, self.output = fabric, tower, tokens, training, output
         named = [(n, p) for n, p in tower.text.named_parameters() if p.requires_grad and not n.startswith("visual.")]
         self.parameters = [p for _, p in named]
-        self.start = [p.detach().clone() for p in self.parameters] if training.anchor else []
         groups = [
             {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": training.weight_decay},
             {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate)
+        self.tower, self.optimizer = fabric.setup(tower, torch.optim.AdamW(groups, lr=training.learning_rate))
+        self.start = [p.detach().clone() for p in self.parameters] if training.anchor else []
         self.history: list[Epoch] = []
+        self.weights = deepcopy(tower.state_dict())
+
+    @property
+    def best(self) -> Epoch:
+        """The pass with the lowest held-out perplexity, the first of equal ones; `weights` are its."""
+        return min(self.history, key=lambda epoch: epoch.scores.perplexity)
 
     def train(self, pieces: list[str], held_out: HeldOutReports) -> Epoch:
-        """Train until the held-out perplexity no longer falls.
+        """Train until the held-out perplexity no longer falls, or go on where an interrupted run stopped.
 
         Args:
             pieces: Pieces of the training reports.
@@ -74,35 +86,66 @@ class TextLoop:
 
         Returns:
             The best pass; its weights are in the tower.
+
+        Raises:
+            UserError: The folder holds a checkpoint of another training.
         """
         ids = self.tokens.ids(pieces)
-        best = self._note(Epoch(0, float("nan"), held_out.scores(self.tower)))
-        weights = deepcopy(self.tower.state_dict())
-        steps_a_pass = math.ceil(len(ids) / self.training.batch)
-        for number in tqdm(range(1, self.training.epochs + 1), unit="pass", mininterval=1):
-            loss = self._pass(ids, number, steps_a_pass)
-            now = self._note(Epoch(number, loss, held_out.scores(self.tower)))
-            if now.scores.perplexity < best.scores.perplexity:
-                best, weights = now, deepcopy(self.tower.state_dict())
-            elif number - best.number >= self.training.patience:
+        self._resume(pieces)
+        if not self.history:
+            self._note(Epoch(0, float("nan"), held_out.scores(self.plain)))
+        first, last = self.history[-1].number, self.training.epochs
+        for number in tqdm(range(first + 1, last + 1), initial=first, total=last, unit="pass", mininterval=1):
+            if number - 1 - self.best.number >= self.training.patience:
                 break
-        self.tower.load_state_dict(weights)
-        return best
+            loss = self._pass(ids, number)
+            self._note(Epoch(number, loss, held_out.scores(self.plain)))
+            if self.best.number == number:
+                self.weights = deepcopy(self.plain.state_dict())
+            state = {
+                "tower": self.plain.state_dict(),
+                "weights": self.weights,
+                "optimizer": self.optimizer.state_dict(),
+            }
+            history = [(e.number, e.loss, *e.scores) for e in self.history]
+            save_checkpoint(self.output / CHECKPOINT, self.training, pieces, {**state, "history": history})
+        self.plain.load_state_dict(self.weights)
+        return self.best
 
-    def _pass(self, ids: torch.Tensor, number: int, steps_a_pass: int) -> float:
+    def _state(self) -> dict[str, Any]:
+        return {
+            "tower": self.plain.state_dict(),
+            "weights": self.weights,
+            "optimizer": self.optimizer.state_dict(),
+            "history": [(epoch.number, epoch.loss, *epoch.scores) for epoch in self.history],
+        }
+
+    def _resume(self, pieces: list[str]) -> None:
+        state = load_checkpoint(self.output / CHECKPOINT, self.training, pieces)
+        if state is None:
+            return
+        self.plain.load_state_dict(state["tower"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weights = state["weights"]
+        self.history = [Epoch(number, loss, ReportScores(*scores)) for number, loss, *scores in state["history"]]
+        logger.info("going on after pass %d of %s", self.history[-1].number, self.output / CHECKPOINT)
+
+    def _pass(self, ids: torch.Tensor, number: int) -> float:
         self.tower.train()
-        generator = torch.Generator().manual_seed(self.training.seed * 100_003 + number)
-        order, total = torch.randperm(len(ids), generator=generator), 0.0
-        for step, chosen in enumerate(order.split(self.training.batch)):
-            share = ((number - 1) * steps_a_pass + step) / (self.training.epochs * steps_a_pass)
+        seed = self.training.seed * 100_003 + number
+        torch.manual_seed(seed)  # of dropout: the same whether the run was interrupted or not
+        order, total = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed)), 0.0
+        batches = order.split(self.training.batch)
+        for step, chosen in enumerate(batches):
+            share = ((number - 1) * len(batches) + step) / (self.training.epochs * len(batches))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.training.learning_rate * rate_factor(share)
-            loss = self._loss(ids[chosen])
+            loss = self._loss(ids[chosen].to(self.fabric.device))
             if not torch.isfinite(loss):
                 raise UserError(f"The loss is {float(loss)} in pass {number}; lower --learning-rate.")
             self.optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
+            self.fabric.backward(loss)
+            self.fabric.clip_gradients(self.tower, self.optimizer, max_norm=MAX_GRADIENT_NORM)
             self.optimizer.step()
             total += float(loss.detach()) * len(chosen)
         return total / len(ids)
@@ -112,7 +155,7 @@ class TextLoop:
         states, first = self.tower(rows, end)
         loss = states.new_zeros(())
         if training.next_token:
-            cost, count = next_token_loss(self.tower.logits(states), rows[:, : states.shape[1]], end)
+            cost, count = next_token_loss(states, self.plain.logits, rows[:, : states.shape[1]], end)
             loss = loss + training.next_token * cost / count.clamp_min(1)
         if training.contrastive and len(rows) > 1:
             _, second = self.tower(rows, end)
@@ -122,20 +165,15 @@ class TextLoop:
             loss = loss + training.anchor * away
         return loss
 
-    def _note(self, epoch: Epoch) -> Epoch:
+    def _note(self, epoch: Epoch) -> None:
         self.history.append(epoch)
         scores = epoch.scores
-        logger.info(
-            "pass %d: loss %.3f, held-out perplexity %.2f, retrieval %.2f (chance %.2f)",
-            epoch.number,
-            epoch.loss,
-            *scores,
-        )
+        text = "pass %d: loss %.3f, held-out perplexity %.2f, retrieval %.2f (chance %.2f)"
+        logger.info(text, epoch.number, epoch.loss, *scores)
         with atomic_path(self.output / LOG) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows([e.number, f"{e.loss:.6g}", *(f"{v:.6g}" for v in e.scores)] for e in self.history)
-        return epoch
 
 
 def rate_factor(share: float) -> float:

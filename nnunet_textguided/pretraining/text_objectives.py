@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F
 
 
-def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor, end_of_text: int) -> tuple[torch.Tensor, torch.Tensor]:
+def next_token_loss(
+    states: torch.Tensor, read_out: Callable[[torch.Tensor], torch.Tensor], tokens: torch.Tensor, end_of_text: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy of every token after the first, up to the end of the text and including it.
 
     What follows the end is padding, whose id (0) is a real token elsewhere, so it is told by place and not by id.
 
     Args:
-        logits: (B, L, V), position t scores token t + 1.
+        states: (B, L, width), the one at t tells token t + 1.
+        read_out: Scores all V tokens, (N, width) -> (N, V); called for states within the texts only.
         tokens: (B, L).
         end_of_text: Id of the end; each row holds it.
 
@@ -20,8 +25,8 @@ def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor, end_of_text: int
         Sum of the costs in nats, and the number of tokens told.
     """
     inside = before_end(tokens, end_of_text)[:, :-1]  # the token told at t is still within the text
-    cost = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), tokens[:, 1:], reduction="none")
-    return (cost * inside).sum(), inside.sum()
+    scores = read_out(states[:, :-1][inside]).float()
+    return F.cross_entropy(scores, tokens[:, 1:][inside], reduction="sum"), inside.sum()
 
 
 def before_end(tokens: torch.Tensor, end_of_text: int) -> torch.Tensor:

@@ -19,6 +19,7 @@ from nnunet_textguided.pretraining.text_settings import SMALL_TOWER, TextTrainin
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
 from nnunet_textguided.pretraining.tower_file import save_tower
 from nnunet_textguided.text.clip_encoder import load_tower, new_tower
+from nnunet_textguided.text.clip_source import ClipSource
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,12 @@ class TextPretraining(NamedTuple):
 
 
 def pretrain_text(
-    source: str | Path, output: str | Path, training: TextTraining, column: str | None = None
+    source: str | Path,
+    output: str | Path,
+    training: TextTraining,
+    column: str | None = None,
+    accelerator: str = "auto",
+    precision: str = "32-true",
 ) -> TextPretraining:
     """Continue a text tower on reports, or train a small one from random weights.
 
@@ -51,14 +57,18 @@ def pretrain_text(
         output: Folder to write to.
         training: What to train.
         column: See `read_reports`.
+        accelerator: Lightning's: auto, cpu, cuda, mps; one device is used.
+        precision: Lightning's, such as 32-true, bf16-mixed.
 
     Raises:
-        UserError: Nothing to learn from, or a tower that cannot be had.
+        UserError: Nothing to learn from, a tower that cannot be had, or a checkpoint of another training in the folder.
     """
+    from lightning_fabric import Fabric
+
     reports = read_reports(source, column)
     known, kept = split_reports(reports, training.held_out, training.seed)
     torch.manual_seed(training.seed)
-    clip, tokens, config = _tower(training)
+    clip, tokens, config, start = _tower(training)
     tower = CausalTower(clip, training.dropout)
     pieces = [piece for report in known for piece in tokens.pieces(report)]
     held_out = HeldOutReports(kept, tokens)
@@ -71,9 +81,12 @@ def pretrain_text(
         len(kept),
         reference,
     )
-    loop = TextLoop(tower, tokens, training, Path(output))
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    loop = TextLoop(fabric, tower, tokens, training, Path(output))
     best = loop.train(pieces, held_out)
     provenance = {
+        "method": "next token and sentence contrast on reports",
+        "licence": _licence(start),
         "training": asdict(training),
         "reports": len(reports),
         "held_out_reports": len(kept),
@@ -101,9 +114,14 @@ def split_reports(reports: list[str], share: float, seed: int) -> tuple[list[str
     )
 
 
-def _tower(training: TextTraining) -> tuple[torch.nn.Module, ReportTokens, dict]:
+def _tower(training: TextTraining) -> tuple[torch.nn.Module, ReportTokens, dict, ClipSource | None]:
     small = training.model == "small"
     tower = new_tower(SMALL_TOWER, "small") if small else load_tower(training.model, training.weights)
     text = tower.config["text_cfg"]
     length, known = int(text.get("context_length", 77)), int(text.get("vocab_size", 49408))
-    return tower.clip, ReportTokens(tower.tokenizer, length, known), tower.config
+    return tower.clip, ReportTokens(tower.tokenizer, length, known), tower.config, tower.source
+
+
+def _licence(start: ClipSource | None) -> str:
+    begin = "trained from random weights" if start is None else f"continued from {start.weights} ({start.licence})"
+    return f"{begin}; the licence of the reports applies"

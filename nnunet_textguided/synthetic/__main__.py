@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.synthetic.dataset import write_spider_layout
 from nnunet_textguided.synthetic.phantom import PhantomSpec
+from nnunet_textguided.synthetic.reports import REPORTS_FILE, write_report_file
 
 
 def main() -> int:
@@ -20,11 +22,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the dataset (default %(default)s)")
     parser.add_argument("--shape", type=int, nargs=3, default=default.shape, help="slices, rows, columns")
     parser.add_argument("--spacing", type=float, nargs=3, default=default.spacing, help="mm along the same axes")
+    parser.add_argument("--reports", type=int, default=0, help="also write reports.jsonl, of as many other patients")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         spec = PhantomSpec(shape=tuple(args.shape), spacing=tuple(args.spacing))
         write_spider_layout(args.folder, args.cases, args.seed, spec)
+        if args.reports:
+            write_report_file(Path(args.folder) / REPORTS_FILE, args.reports, args.seed)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

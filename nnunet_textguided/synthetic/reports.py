@@ -11,6 +11,8 @@ import numpy as np
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.synthetic.findings_plan import GRADED_DISCS, GRADED_VERTEBRAE, plan_findings
 
+REPORTS_FILE = "reports.jsonl"
+
 _OPENINGS = (
     "MRI of the lumbar spine.",
     "Sagittal T1- and T2-weighted images of the lumbar spine.",

@@ -41,6 +41,7 @@ class TextBank:
         modality: What {modality} was replaced by.
         seed: Seed of the `random` control; None for all else.
         library: Library and version that made the vectors.
+        pretraining: JSON of what `pretrain-text` noted about the text model; None of all others.
         format_version: Version of the file format.
     """
 
@@ -57,6 +58,7 @@ class TextBank:
     modality: str = ""
     seed: int | None = None
     library: str | None = None
+    pretraining: str | None = None
     format_version: str = FORMAT_VERSION
 
     @property
@@ -122,7 +124,7 @@ def _from_metadata(embeddings: np.ndarray, text: str, path: Path) -> TextBank:
         terms = _texts(metadata.get("terms", names), "terms")
         prompts = tuple(_texts(row, "prompts") for row in metadata.get("prompts", [[term] for term in terms]))
         templates = _texts(metadata.get("templates", ()), "templates")
-        texts = {key: metadata.get(key) for key in ("weights", "weights_sha256", "licence", "library")}
+        texts = {key: metadata.get(key) for key in ("weights", "weights_sha256", "licence", "library", "pretraining")}
         seed = metadata.get("seed")
         bank = TextBank(
             embeddings, names, terms, prompts, str(metadata.get("model", "unknown")),

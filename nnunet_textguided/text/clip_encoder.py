@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -120,6 +121,7 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
         "weights_sha256": file_sha256(source.weights_path),
         "licence": source.licence,
         "library": f"open_clip_torch {open_clip.__version__}",
+        "pretraining": None if source.pretraining is None else json.dumps(source.pretraining, sort_keys=True),
     }
     vocab_size = int(getattr(tower, "vocab_size", None) or tower.text.vocab_size)
     return ClipTextEncoder(tower.eval(), tokenizer, provenance, int(source.config["embed_dim"]), vocab_size)

@@ -30,6 +30,7 @@ class ClipSource:
         weights: What the user called the weights: a tag or a file name.
         licence: As far as known.
         tokenizer_name: Name for open_clip.get_tokenizer; None if only the configuration tells.
+        pretraining: What `pretrain-text` notes in its configuration; None of all others.
     """
 
     config: dict[str, Any]
@@ -37,6 +38,7 @@ class ClipSource:
     weights: str
     licence: str
     tokenizer_name: str | None
+    pretraining: dict[str, Any] | None = None
 
 
 def find_source(model: str, weights: str | None) -> ClipSource:
@@ -116,7 +118,9 @@ def _from_name(model: str, weights: str | None) -> ClipSource:
 def _from_json(path: Path, weights: str | None) -> ClipSource:
     if not weights:
         raise UserError(f"The text model {path} needs a weights file: --text-weights FILE.")
-    return ClipSource(read_config(path), local_file(weights), Path(weights).name, "unknown (local file)", None)
+    noted = read_pretraining(path)
+    licence = str((noted or {}).get("licence", "unknown (local file)"))
+    return ClipSource(read_config(path), local_file(weights), Path(weights).name, licence, None, noted)
 
 
 def _from_local_dir(model: str, weights: str | None) -> ClipSource:
@@ -177,6 +181,19 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or "embed_dim" not in config or not isinstance(config.get("text_cfg"), dict):
         raise UserError(f"{path} is no open_clip model configuration: expected the keys embed_dim and text_cfg.")
     return config
+
+
+def read_pretraining(path: Path) -> dict[str, Any] | None:
+    """What `pretrain-text` notes beside the configuration that it writes; None of other configurations.
+
+    Args:
+        path: JSON file.
+    """
+    from nnunet_textguided.files import load_json
+
+    content = load_json(path)
+    noted = content.get("provenance") if isinstance(content, dict) else None
+    return noted if isinstance(noted, dict) else None
 
 
 def local_file(path: str | os.PathLike[str]) -> Path:

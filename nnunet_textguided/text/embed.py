@@ -69,6 +69,7 @@ def make_bank(
         modality=modality,
         seed=seed if encoder.provenance["model"] == "random" else None,
         library=encoder.provenance["library"],
+        pretraining=encoder.provenance.get("pretraining"),
     )
 
 

@@ -19,8 +19,8 @@ CONTROLS: tuple[str, ...] = ("random", "one-hot")
 class TextEncoder(Protocol):
     """What a bank is made with.
 
-    `provenance` holds model, weights, weights_sha256, licence and library; `uses_prompts` says whether prompts are
-    averaged (True) or each term gives one vector (controls).
+    `provenance` holds model, weights, weights_sha256, licence, library and, of towers pretrained on reports,
+    pretraining; `uses_prompts` says whether prompts are averaged (True) or each term gives one vector (controls).
     """
 
     provenance: dict[str, str | None]

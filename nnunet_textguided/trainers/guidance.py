@@ -28,6 +28,8 @@ class TextGuidance:
         findings: Name -> `{"term": ..., "applies_to": [...]}`; empty where the data set has none.
         encoder: timm name of the image encoder.
         encoder_weights: `timm`, `none` or a file.
+        encoder_rate: Factor on the learning rate of the encoder; None = 1 from scratch, 0.1 with pretrained weights.
+        encoder_source: `{"source", "sha256", "licence", "pretraining"}` of the weights that the training started from.
         text_model: open_clip name, configuration file, `local-dir:`, `hf-hub:` or a control (`random`, `one-hot`).
         text_weights: open_clip tag or file; None for controls.
         templates: Prompt templates with `{term}` and `{modality}`.
@@ -46,6 +48,8 @@ class TextGuidance:
     findings: dict[str, Any] = field(default_factory=dict)
     encoder: str = DEFAULT_ENCODER
     encoder_weights: str = "timm"
+    encoder_rate: float | None = None
+    encoder_source: dict[str, Any] | None = None
     text_model: str = DEFAULT_TEXT_MODEL
     text_weights: str | None = DEFAULT_TEXT_WEIGHTS
     templates: list[str] = field(default_factory=lambda: list(DEFAULT_TEMPLATES))
@@ -60,6 +64,8 @@ class TextGuidance:
     def __post_init__(self) -> None:
         if not 0 <= self.whitening <= 1:
             raise UserError(f"Whitening is an exponent from 0 (none) to 1 (orthogonal rows), got {self.whitening}.")
+        if self.encoder_rate is not None and not 0 < self.encoder_rate <= 1:
+            raise UserError(f"The encoder's rate is a factor above 0 and up to 1, got {self.encoder_rate}.")
         check_mirror_mode(self.mirror_axes["mode"])
 
     def vocabulary(self) -> FindingVocabulary:

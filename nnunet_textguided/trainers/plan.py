@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
 from nnunet_textguided.text.check_model import check_text_model
-from nnunet_textguided.trainers.encoder_weights import check_source
+from nnunet_textguided.trainers.encoder_weights import source_of_file
 from nnunet_textguided.trainers.finding_targets import load_findings
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, declared_findings, structure_names
 from nnunet_textguided.trainers.mirroring import check_mirror_mode
@@ -99,7 +100,7 @@ def write_text_guided_plans(
     setting = {"mode": check_mirror_mode(mirror), "order_fixed_axes": None}
     guidance = TextGuidance.for_dataset(dataset_json, {**options, "mirror_axes": setting})
     check_encoder_name(guidance.encoder)
-    check_source(guidance.encoder_weights)
+    guidance = replace(guidance, encoder_source=source_of_file(guidance.encoder_weights, guidance.encoder))
     check_text_model(guidance.text_model, guidance.text_weights)
     if guidance.findings:
         ending = dataset_json["file_ending"]

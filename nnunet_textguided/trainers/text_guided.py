@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from nnunet_textguided.architectures import (
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.text.conditioning import condition
-from nnunet_textguided.trainers.encoder_weights import check_reachable
+from nnunet_textguided.trainers.encoder_weights import check_reachable, same_source
 from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
@@ -51,7 +52,8 @@ class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWa
             check_reachable(guidance)
         self.plans_manager.plans[BLOCK] = guidance.to_block()
         self.guidance = guidance
-        self.encoder_rate = 1.0 if guidance.encoder_weights == "none" else PRETRAINED_RATE
+        scratch = guidance.encoder_weights == "none"
+        self.encoder_rate = guidance.encoder_rate or (1.0 if scratch else PRETRAINED_RATE)
         super().initialize()
         if not self.restoring:
             self._load_starting_weights()
@@ -87,7 +89,9 @@ class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWa
             self.print_to_log_file(f"encoder {self.guidance.encoder}: from scratch")
             return
         info = load_encoder_weights(unwrap(self.network), self.guidance.encoder_weights, self.guidance.encoder)
-        self.print_to_log_file(f"encoder {self.guidance.encoder}: {info}")
+        self.print_to_log_file(f"encoder {self.guidance.encoder}, rate x {self.encoder_rate:g}: {info}")
+        self.guidance = replace(self.guidance, encoder_source=same_source(self.guidance.encoder_source, info))
+        self.plans_manager.plans[BLOCK] = self.guidance.to_block()
 
     @staticmethod
     def build_network_architecture(

@@ -49,6 +49,9 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
     assert demo.run(_arguments(tmp_path / "demo"), launch) == 0
     assert launch.names == [
         "python",
+        "python",
+        "pretrain-image",
+        "pretrain-text",
         "convert",
         "nnUNetv2_plan_and_preprocess",
         "plan",
@@ -60,7 +63,7 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
         "python",
         "report",
     ]
-    train = " ".join(launch.commands[5])
+    train = " ".join(launch.commands[8])
     assert train == "nnUNetv2_train 901 2d 0 -tr TextGuidedTrainer_short -p nnUNetPlansTextGuided -device cpu"
     shown = capsys.readouterr().out
     assert train in shown
@@ -73,15 +76,42 @@ def test_demo_runs_the_commands_of_the_way_in_order(tmp_path: Path, capsys: pyte
 def test_findings_are_planned_and_reported(tmp_path: Path):
     launch = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo"), launch)
-    assert launch.commands[3][-5:] == ("--findings", "all", "--seed", "0", "--overwrite")
+    assert launch.commands[6][-5:] == ("--findings", "all", "--seed", "0", "--overwrite")
     assert str(tmp_path / "demo" / "reports") in launch.commands[-1]
 
 
 def test_without_findings_the_masks_are_predicted_by_nnunets_own_command(tmp_path: Path):
     launch = FakeLaunch()
     demo.run(_arguments(tmp_path / "demo", "--no-findings"), launch)
-    assert "--findings" not in launch.commands[3]
+    assert "--findings" not in launch.commands[6]
     assert launch.names[-3:] == ["nnUNetv2_predict", "evaluate", "python"]
+
+
+def test_the_model_starts_from_what_was_pretrained(tmp_path: Path):
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "demo"), launch)
+    image, text = (launch.commands[place] for place in (2, 3))
+    assert image[3] == str(tmp_path / "demo" / "unlabeled" / "images")
+    plan = " ".join(launch.commands[6])
+    assert f"--encoder-weights {image[5]}/encoder.safetensors" in plan
+    assert f"--text-model {text[5]}/open_clip_config.json --text-weights {text[5]}/open_clip_model.pt" in plan
+
+
+def test_without_pretraining_both_encoders_start_from_scratch(tmp_path: Path):
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "demo", "--no-pretrain"), launch)
+    assert launch.names[:3] == ["python", "convert", "nnUNetv2_plan_and_preprocess"]
+    assert "--encoder-weights none --text-model random" in " ".join(launch.commands[3])
+
+
+def test_own_data_are_not_pretrained_on_generated_scans(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1_t2.mha").touch()
+    launch = FakeLaunch()
+    demo.run(_arguments(tmp_path / "a", "--data", str(tmp_path)), launch)
+    assert "pretrain-image" not in launch.names
+    with pytest.raises(UserError, match="pretrain-image and pretrain-text"):
+        demo.run(_arguments(tmp_path / "b", "--data", str(tmp_path), "--pretrain"), FakeLaunch())
 
 
 def test_data_without_findings_are_trained_without_unless_they_are_asked_for(tmp_path: Path):

@@ -53,7 +53,6 @@ def test_every_format_gives_the_same_reports(tmp_path, kind):
 
 
 def test_a_table_of_a_spreadsheet(tmp_path):
-    pytest.importorskip("openpyxl", reason="openpyxl reads .xlsx")
     pd.DataFrame({"n": [1, 2], "text": TWO}).to_excel(tmp_path / "a.xlsx", index=False)
     assert read_reports(tmp_path / "a.xlsx") == TWO
 

@@ -67,7 +67,7 @@ def nnunet_dataset(folder):
 @pytest.mark.parametrize(("separate", "scans", "channels"), [(True, 4, 1), (False, 2, 2)])
 def test_an_nnunet_dataset_gives_its_sequences_apart_or_together_and_no_labels(tmp_path, separate, scans, channels):
     found = find_scans([nnunet_dataset(tmp_path)], separate_channels=separate).scans
-    assert [len(scan.files) for scan in found] == [channels] * scans
+    assert [scan.num_channels for scan in found] == [channels] * scans
     assert not any("labelsTr" in str(file) for scan in found for file in scan.files)
 
 
@@ -180,3 +180,73 @@ def test_a_dicom_slice_has_the_spacing_its_file_says_and_axial_ones_are_left_out
         rows, columns = pydicom.dcmread(scan.files[0], stop_before_pixels=True).PixelSpacing
         assert scan.spacing == pytest.approx((float(columns), float(rows), 1.0))
         assert read_slice(scan, 0).std() > 0
+
+
+def preprocessed_dataset(root, configurations=("2d",)):
+    """A data set as nnU-Net leaves it after preprocessing, two cases of two channels."""
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+    root.mkdir()
+    spacings = {"2d": [0.5, 0.75], "3d_fullres": [4.0, 0.5, 0.75]}
+    entries = {n: {"data_identifier": f"nnUNetPlans_{n}", "spacing": spacings[n]} for n in configurations}
+    entries["3d_cascade_fullres"] = {"inherits_from": "3d_fullres"}
+    (root / "nnUNetPlans.json").write_text(json.dumps({"configurations": entries}))
+    data = {case: noise(2, 3, 8, 9, seed=case).astype(np.float32) for case in range(2)}
+    for name in configurations:
+        folder = root / f"nnUNetPlans_{name}"
+        folder.mkdir()
+        for case, array in data.items():
+            seg = np.zeros((1, *array.shape[1:]), np.int8)
+            nnUNetDatasetBlosc2.save_case(array, seg, {}, str(folder / f"c{case}"))
+    return data
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+def test_a_preprocessed_data_set_is_read_slice_by_slice_at_the_plans_spacing(tmp_path, configuration):
+    data = preprocessed_dataset(tmp_path / "d", (configuration,))
+    apart = find_scans([tmp_path / "d"]).scans
+    assert [scan.name for scan in apart] == ["c0_0000", "c0_0001", "c1_0000", "c1_0001"]
+    assert np.array_equal(read_slice(apart[3], 2), data[1][1:, 2])
+    assert apart[0].spacing[:2] == (0.75, 0.5)
+    (first, _) = find_scans([tmp_path / "d" / f"nnUNetPlans_{configuration}"], separate_channels=False).scans
+    assert (first.num_channels, first.num_slices) == (2, 3)
+    assert np.array_equal(read_slice(first, 1), data[0][:, 1])
+
+
+def test_of_a_preprocessed_data_set_the_2d_configuration_is_taken(tmp_path):
+    preprocessed_dataset(tmp_path / "d", ("3d_fullres", "2d"))
+    scans = find_scans([tmp_path / "d"]).scans
+    assert {scan.files[0].parent.name for scan in scans} == {"nnUNetPlans_2d"}
+
+
+def test_a_data_set_that_was_planned_and_not_preprocessed_is_refused(tmp_path):
+    preprocessed_dataset(tmp_path / "d", ())
+    with pytest.raises(UserError, match="nnUNetv2_preprocess"):
+        find_scans([tmp_path / "d"])
+
+
+def label_map(seed=0):
+    return np.kron(np.random.default_rng(seed).integers(0, 5, (4, 3, 3)), np.ones((1, 8, 8))).astype(np.uint8)
+
+
+def test_labels_in_the_place_of_images_are_refused(tmp_path):
+    for n in range(3):
+        write(tmp_path / "p" / f"{n}.mha", label_map(n))
+    with pytest.raises(UserError, match=r"looks like labels.*Give the folder of the images"):
+        find_scans([tmp_path])
+
+
+@pytest.mark.parametrize("folder", ["masks", "labelsTr"])
+def test_a_folder_of_labels_by_name_is_left_out_of_a_search_and_refused_alone(tmp_path, folder):
+    write(tmp_path / folder / "a.mha", label_map())
+    write(tmp_path / "images" / "a.mha", noise(4, 24, 24))
+    found = find_scans([tmp_path])
+    assert [scan.name for scan in found.scans] == ["images/a.mha"]
+    assert list(found.skipped) == [tmp_path / folder]
+    with pytest.raises(UserError, match="a folder of labels"):
+        find_scans([tmp_path / folder])
+
+
+def test_an_image_of_few_grey_values_is_no_label_map(tmp_path):
+    write(tmp_path / "a.mha", np.random.default_rng(0).integers(0, 30, (4, 24, 24)).astype(np.uint8))
+    assert len(find_scans([tmp_path]).scans) == 1

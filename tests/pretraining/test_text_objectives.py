@@ -5,6 +5,7 @@ import math
 import open_clip
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from nnunet_textguided.pretraining.bigram import Bigram
@@ -34,7 +35,7 @@ def tokens() -> ReportTokens:
 def test_the_loss_stops_at_the_end_of_text_and_counts_it():
     rows = torch.tensor([[8, 0, 3, END, 0, 0], [8, END, 0, 0, 0, 0]])  # 0 is a token before the end, padding after
     logits = torch.zeros(2, 6, 10, requires_grad=True)
-    cost, count = next_token_loss(logits, rows, END)
+    cost, count = next_token_loss(logits, nn.Identity(), rows, END)
     assert int(count) == 4
     assert float(cost) == pytest.approx(4 * math.log(10), rel=1e-6)
     cost.backward()
@@ -45,7 +46,7 @@ def test_the_loss_stops_at_the_end_of_text_and_counts_it():
 def test_a_sure_and_right_guess_costs_nothing():
     rows = torch.tensor([[8, 0, 3, END, 0]])
     logits = 100 * F.one_hot(rows.roll(-1, 1), 10).float()
-    assert float(next_token_loss(logits, rows, END)[0]) < 1e-6
+    assert float(next_token_loss(logits, nn.Identity(), rows, END)[0]) < 1e-6
 
 
 def test_sentences_nearest_to_themselves_cost_little_and_shuffled_ones_much():

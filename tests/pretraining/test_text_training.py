@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import open_clip
 import pytest
 import torch
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_training import pretrain_text, split_reports
 from nnunet_textguided.synthetic.reports import write_report_file
@@ -44,6 +46,9 @@ def test_reports_are_learned_and_the_files_load_in_open_clip_and_here(tmp_path, 
     model = open_clip.CLIP(**written["model_cfg"])
     model.load_state_dict(torch.load(result.weights, weights_only=True), strict=True)
     encoder = load_clip_encoder(str(result.config), str(result.weights))
+    noted = json.loads(encoder.provenance["pretraining"])
+    assert (noted["reports"], noted["training"]["seed"]) == (40, 0)
+    assert encoder.provenance["licence"].startswith("continued from tiny.pt")
     rows = encoder.tokenizer(["disc bulge"])
     with torch.no_grad():
         expected = model.eval().encode_text(rows).numpy()
@@ -55,6 +60,35 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, reports, start):
     paths = [pretrain_text(reports, tmp_path / name, training).weights for name in ("a", "b")]
     a, b = (torch.load(path, weights_only=True) for path in paths)
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, reports, start, monkeypatch):
+    training = TextTraining(**start, **QUICK)
+    whole = pretrain_text(reports, tmp_path / "whole", training)
+    passes = TextLoop._pass
+
+    def power_cut(self, ids, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return passes(self, ids, number)
+
+    monkeypatch.setattr(TextLoop, "_pass", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_text(reports, tmp_path / "cut", training)
+    monkeypatch.setattr(TextLoop, "_pass", passes)
+    resumed = pretrain_text(reports, tmp_path / "cut", training)
+    a, b = (torch.load(result.weights, weights_only=True) for result in (whole, resumed))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert (tmp_path / "whole" / "progress.csv").read_text() == (tmp_path / "cut" / "progress.csv").read_text()
+
+
+@pytest.mark.parametrize(("change", "named"), [({"seed": 1}, "seed: 0 -> 1"), ({}, "other reports")])
+def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, reports, start, change, named):
+    training = TextTraining(**start, **{**QUICK, "epochs": 1})
+    pretrain_text(reports, tmp_path / "out", training)
+    other = reports if change else write_report_file(tmp_path / "other.jsonl", 40, seed=1)
+    with pytest.raises(UserError, match=named):
+        pretrain_text(other, tmp_path / "out", replace(training, **change))
 
 
 def test_an_anchor_keeps_the_tower_near_its_start(tmp_path, reports, start):

@@ -4,11 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
+from safetensors.torch import save_file
 from tiny_dataset import SMALL
 
 from nnunet_textguided.cli.plan import preprocessed_configurations
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers.plan import load_plans, preprocessed_folder, write_text_guided_plans
+
+
+def encoder_file(path: Path, name: str) -> None:
+    state = timm.create_model(name, pretrained=False, in_chans=1).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, str(path))
 
 
 def test_plans_are_a_copy_under_another_name_that_shares_the_data(tiny_dataset: Path, text_guided_plans: str):
@@ -42,6 +49,30 @@ def test_unknown_names_list_the_near_misses(tiny_dataset: Path, change: dict, me
     with pytest.raises(UserError, match=message):
         write_text_guided_plans(tiny_dataset, name="never_written", options={**SMALL, **change})
     assert not (tiny_dataset / "never_written.json").exists()
+
+
+def test_plans_note_where_an_encoder_file_comes_from(tiny_dataset: Path, tmp_path: Path):
+    encoder_file(tmp_path / "atto.safetensors", "convnextv2_atto")
+    options = {**SMALL, "encoder_weights": str(tmp_path / "atto.safetensors")}
+    path = write_text_guided_plans(tiny_dataset, name="nnUNetPlansFile", options=options)
+    source = json.loads(path.read_text())["text_guidance"]["encoder_source"]
+    assert source["source"] == str(tmp_path / "atto.safetensors")
+    assert source["licence"] == "not stated in the file"
+    path.unlink()
+
+
+def test_weights_of_an_encoder_of_another_size_are_refused_before_training(tiny_dataset: Path, tmp_path: Path):
+    encoder_file(tmp_path / "femto.safetensors", "convnextv2_femto")
+    options = {**SMALL, "encoder_weights": str(tmp_path / "femto.safetensors")}
+    with pytest.raises(UserError, match=r"not those of the encoder convnextv2_atto: .*has shape"):
+        write_text_guided_plans(tiny_dataset, name="never_written", options=options)
+    assert not (tiny_dataset / "never_written.json").exists()
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 2.0])
+def test_an_encoder_rate_that_is_no_share_is_an_error(tiny_dataset: Path, rate: float):
+    with pytest.raises(UserError, match="factor above 0"):
+        write_text_guided_plans(tiny_dataset, name="never_written", options={**SMALL, "encoder_rate": rate})
 
 
 def test_missing_plans_list_those_that_exist(tiny_dataset: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -165,20 +166,40 @@ def test_unreachable_encoder_weights_fail_before_training(make_trainer, results:
         trainer.initialize()
 
 
-def test_pretrained_encoder_is_loaded_and_learns_at_a_tenth(make_trainer, results: Path, tmp_path: Path):
+def encoder_file(path: Path, seed: int) -> dict[str, torch.Tensor]:
     import timm
     from safetensors.torch import save_file
 
-    torch.manual_seed(3)
-    source = timm.create_model("convnextv2_atto", pretrained=False, in_chans=1)
-    path = tmp_path / "encoder.safetensors"
-    save_file({key: value.contiguous() for key, value in source.state_dict().items()}, str(path))
-    trainer = make_trainer(TextGuidedTrainer, encoder_weights=str(path))
+    torch.manual_seed(seed)
+    state = timm.create_model("convnextv2_atto", pretrained=False, in_chans=1).state_dict()
+    metadata = {"licence": "CC0", "method": "FCMAE", "training": "2 scans"}
+    save_file({key: value.contiguous() for key, value in state.items()}, str(path), metadata)
+    return state
+
+
+@pytest.mark.parametrize(("option", "factor"), [(None, 0.1), (0.5, 0.5), (1.0, 1.0)])
+def test_pretrained_encoder_is_loaded_and_learns_at_a_tenth_or_as_asked(
+    make_trainer, results: Path, tmp_path: Path, option: float | None, factor: float
+):
+    stem = encoder_file(tmp_path / "e.safetensors", 3)["stem.0.weight"]
+    trainer = make_trainer(TextGuidedTrainer, encoder_weights=str(tmp_path / "e.safetensors"), encoder_rate=option)
     trainer.initialize()
-    stem = source.state_dict()["stem.0.weight"]
     assert any(torch.equal(stem, p) for name, p in trainer.network.named_parameters() if name.startswith("encoder."))
     rates = sorted({group["lr"] for group in trainer.optimizer.param_groups if group["matrices"]})
-    assert rates[0] == pytest.approx(0.1 * rates[-1])
+    assert rates[0] == pytest.approx(factor * rates[-1])
+
+
+def test_the_model_keeps_where_its_encoder_came_from_and_takes_no_other_file(make_trainer, results: Path, tmp_path):
+    path = tmp_path / "e.safetensors"
+    encoder_file(path, 3)
+    trainer = make_trainer(TextGuidedTrainer, encoder_weights=str(path))
+    trainer.initialize()
+    source = trainer.plans_manager.plans["text_guidance"]["encoder_source"]
+    assert (source["licence"], source["pretraining"]) == ("CC0", "FCMAE 2 scans")
+    assert source["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    encoder_file(path, 4)
+    with pytest.raises(UserError, match="have changed"):
+        make_trainer(TextGuidedTrainer, encoder_weights=str(path), encoder_source=source).initialize()
 
 
 def test_pretrained_weights_of_a_model_with_other_labels_are_taken_over(make_trainer, results: Path):
