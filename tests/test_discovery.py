@@ -15,6 +15,7 @@ from nnunet_textguided.ext_path import VARIABLE, ext_dir
 NAMES = [
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
+    "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",

@@ -19,11 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, default=what.epochs, help="passes over the reports at most")
     add("--patience", type=int, default=what.patience, help="passes without a better held-out loss before it stops")
     add("--batch", type=int, default=what.batch, help="pieces of reports a step")
-    add("--learning-rate", type=float, help="highest rate; default: 5e-5, and 5e-4 for small")
+    add("--learning-rate", type=float, help="highest rate; default: 5e-5, and 1e-3 for small")
     add("--dropout", type=float, default=what.dropout, help="of attention and token embeddings")
     add("--next-token", type=float, default=what.next_token, help="weight of next-token prediction")
     add("--contrastive", type=float, default=what.contrastive, help="weight of the sentence loss")
     add("--anchor", type=float, default=what.anchor, help="weight that keeps the tower near its start")
+    add("--spelled", type=float, default=what.spelled, help='share of the levels ("L4-5") that are spelled out')
     add("--held-out", type=float, default=what.held_out, help="share of reports kept back to measure on")
     add("--seed", type=int, default=what.seed, help="of order, dropout, split and weights")
     add("--accelerator", default="auto", help="auto, cpu, cuda or mps")
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         next_token=args.next_token,
         contrastive=args.contrastive,
         anchor=args.anchor,
+        spelled=args.spelled,
         held_out=args.held_out,
         seed=args.seed,
     )

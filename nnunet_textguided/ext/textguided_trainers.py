@@ -7,6 +7,7 @@ would be a new, unpicklable class at every lookup; a class re-exported from the 
 from nnunet_textguided.trainers import (
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
+    TextGuidedTrainer_quick,
     TextGuidedTrainer_short,
     VisualOnlyTrainer,
     VisualOnlyTrainer_short,
@@ -18,6 +19,7 @@ from nnunet_textguided.trainers import (
 __all__ = [
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
+    "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",

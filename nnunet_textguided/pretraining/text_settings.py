@@ -11,8 +11,8 @@ SMALL_TOWER = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 256, "heads": 4, "layers": 4},
 }
 """open_clip configuration that `--text-model small` trains from random weights; 16 million parameters."""
-SMALL_RATE = 5e-4
-"""Learning rate for it; a pretrained tower wants a tenth."""
+SMALL_RATE = 1e-3
+"""Learning rate for it; a pretrained tower wants a twentieth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +32,16 @@ class TextTraining:
         contrastive: Weight of the sentence loss.
         temperature: Of the sentence loss.
         anchor: Weight of the squared distance to the starting weights; keeps a pretrained tower near its start.
+        spelled: Share of the levels ("L4-5") in the training reports that are spelled out as prompts do.
         held_out: Share of the reports that is kept back.
         seed: Of everything random.
     """
 
     model: str = "ViT-B-32"
     weights: str | None = "laion2b_s34b_b79k"
-    epochs: int = 40
+    epochs: int = 20
     patience: int = 5
-    batch: int = 32
+    batch: int = 8
     learning_rate: float = 5e-5
     weight_decay: float = 0.05
     dropout: float = 0.1
@@ -48,6 +49,7 @@ class TextTraining:
     contrastive: float = 0.1
     temperature: float = 0.05
     anchor: float = 0.0
+    spelled: float = 0.5
     held_out: float = 0.15
     seed: int = 0
 

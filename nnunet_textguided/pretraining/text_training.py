@@ -13,6 +13,7 @@ import torch
 from nnunet_textguided.pretraining.bigram import Bigram
 from nnunet_textguided.pretraining.causal_tower import CausalTower
 from nnunet_textguided.pretraining.held_out_reports import HeldOutReports, ReportScores
+from nnunet_textguided.pretraining.level_words import spell_levels
 from nnunet_textguided.pretraining.reports import read_reports
 from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import SMALL_TOWER, TextTraining
@@ -70,9 +71,11 @@ def pretrain_text(
     torch.manual_seed(training.seed)
     clip, tokens, config, start = _tower(training)
     tower = CausalTower(clip, training.dropout)
-    pieces = [piece for report in known for piece in tokens.pieces(report)]
     held_out = HeldOutReports(kept, tokens)
-    bigram = Bigram(tokens.unpadded(pieces), int(config["text_cfg"]["vocab_size"]))
+    plain = [piece for report in known for piece in tokens.pieces(report)]
+    spelled = spell_levels(known, training.spelled, training.seed)
+    pieces = [piece for report in spelled for piece in tokens.pieces(report)]
+    bigram = Bigram(tokens.unpadded(plain), int(config["text_cfg"]["vocab_size"]))
     reference = bigram.perplexity(tokens.unpadded(held_out.pieces))
     logger.info(
         "%d reports (%d pieces) to train, %d held out; perplexity of a bigram model %.2f",

@@ -2,12 +2,18 @@
 
 from nnunet_textguided.trainers.matched import nnUNetTrainerMatched, nnUNetTrainerMatched_short
 from nnunet_textguided.trainers.short import nnUNetTrainer_short
-from nnunet_textguided.trainers.text_guided import TextGuidedTrainer, TextGuidedTrainer_medium, TextGuidedTrainer_short
+from nnunet_textguided.trainers.text_guided import (
+    TextGuidedTrainer,
+    TextGuidedTrainer_medium,
+    TextGuidedTrainer_quick,
+    TextGuidedTrainer_short,
+)
 from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnlyTrainer_short
 
 __all__ = [
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
+    "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",

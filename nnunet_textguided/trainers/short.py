@@ -28,6 +28,12 @@ class ShortSchedule:
         self.save_every = 1
 
 
+class QuickSchedule(ShortSchedule):
+    """6 epochs of 25 iterations: enough to compare where trainings start from."""
+
+    epochs = 6
+
+
 class MediumSchedule(ShortSchedule):
     """15 epochs of 50 iterations: what findings of the phantom take to be learned."""
 

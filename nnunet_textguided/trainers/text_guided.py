@@ -27,7 +27,7 @@ from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE, MuonWithWarmup
-from nnunet_textguided.trainers.short import MediumSchedule, ShortSchedule
+from nnunet_textguided.trainers.short import MediumSchedule, QuickSchedule, ShortSchedule
 from nnunet_textguided.trainers.text_bank import ensure_bank
 
 
@@ -121,6 +121,10 @@ class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWa
 
 class TextGuidedTrainer_short(ShortSchedule, TextGuidedTrainer):
     """300 iterations of `TextGuidedTrainer`."""
+
+
+class TextGuidedTrainer_quick(QuickSchedule, TextGuidedTrainer):
+    """150 iterations of `TextGuidedTrainer`."""
 
 
 class TextGuidedTrainer_medium(MediumSchedule, TextGuidedTrainer):

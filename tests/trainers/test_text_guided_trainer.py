@@ -231,8 +231,11 @@ def test_visual_only_needs_no_bank(make_trainer, results: Path):
     assert isinstance(trainer.network.queries.seg_layers.vectors, torch.nn.Parameter)
 
 
-@pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.endswith(("_short", "_medium"))])
-def test_variants_run_300_or_750_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
+ITERATIONS = {"quick": 150, "short": 300, "medium": 750}
+
+
+@pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.split("_")[-1] in ITERATIONS])
+def test_variants_run_150_300_or_750_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
     import json
 
     from nnunetv2.paths import nnUNet_preprocessed
@@ -242,7 +245,7 @@ def test_variants_run_300_or_750_iterations_with_a_checkpoint_each_epoch(make_tr
     plans["continue_training"] = False
     dataset_json = json.loads((folder / "dataset.json").read_text())
     trainer = getattr(trainers, name)(plans, "2d", 0, dataset_json, torch.device("cpu"))
-    assert trainer.num_epochs * trainer.num_iterations_per_epoch == (300 if name.endswith("_short") else 750)
+    assert trainer.num_epochs * trainer.num_iterations_per_epoch == ITERATIONS[name.split("_")[1]]
     assert (trainer.num_val_iterations_per_epoch, trainer.save_every) == (5, 1)
 
 
