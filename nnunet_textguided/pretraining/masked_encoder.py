@@ -38,6 +38,7 @@ class MaskedEncoder(nn.Module):
             in_chans=input_channels,
             drop_path_rate=drop_path_rate,
         )
+        self.model.head.requires_grad_(False)  # a norm that stays in the file and is not used; DDP waits for gradients
         self._mask: torch.Tensor | None = None
         for stage in self.model.stages:
             for block in stage.blocks:

@@ -24,12 +24,12 @@ OPTIONS += ["--workers", "1", "--report-every", "5"]
 
 
 def write_scans(folder: Path, patients: int, slices: int) -> Path:
-    """Volumes of smooth random slices."""
+    """Volumes of random blocks with some noise; without it they would be taken for labels."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for n in range(patients):
         coarse = rng.random((slices, 5, 5))
-        volume = np.kron(coarse, np.ones((1, 16, 16)))
+        volume = np.kron(coarse, np.ones((1, 16, 16))) + 0.1 * rng.random((slices, 80, 80))
         image = sitk.GetImageFromArray((1000 * volume).astype(np.int16))
         image.SetSpacing((1.0, 1.0, 4.0))
         sitk.WriteImage(image, str(folder / f"{n}.mha"))

@@ -88,7 +88,7 @@ def test_a_finished_training_is_not_trained_again_and_another_one_is_an_error(sc
 
 
 def test_stripes_are_learned(scans, tmp_path):
-    pretrain_image([scans], tmp_path, replace(TINY, steps=60, batch=4), replace(CPU, report_every=60))
+    pretrain_image([scans], tmp_path, replace(TINY, steps=24, batch=4), replace(CPU, report_every=24))
     with (tmp_path / "progress.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["held_out_loss"]) < 0.9 * float(rows[0]["held_out_loss"])

@@ -19,12 +19,12 @@ TINY = {
     "embed_dim": 32,
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
-QUICK = {"epochs": 3, "batch": 16, "learning_rate": 1e-2}
+QUICK = {"epochs": 3, "batch": 4, "learning_rate": 1e-2}
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    return write_report_file(tmp_path_factory.mktemp("reports") / "reports.jsonl", 40)
+    return write_report_file(tmp_path_factory.mktemp("reports") / "reports.jsonl", 8)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_reports_are_learned_and_the_files_load_in_open_clip_and_here(tmp_path, 
     model.load_state_dict(torch.load(result.weights, weights_only=True), strict=True)
     encoder = load_clip_encoder(str(result.config), str(result.weights))
     noted = json.loads(encoder.provenance["pretraining"])
-    assert (noted["reports"], noted["training"]["seed"]) == (40, 0)
+    assert (noted["reports"], noted["training"]["seed"]) == (8, 0)
     assert encoder.provenance["licence"].startswith("continued from tiny.pt")
     rows = encoder.tokenizer(["disc bulge"])
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, reports, 
 def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, reports, start, change, named):
     training = TextTraining(**start, **{**QUICK, "epochs": 1})
     pretrain_text(reports, tmp_path / "out", training)
-    other = reports if change else write_report_file(tmp_path / "other.jsonl", 40, seed=1)
+    other = reports if change else write_report_file(tmp_path / "other.jsonl", 8, seed=1)
     with pytest.raises(UserError, match=named):
         pretrain_text(other, tmp_path / "out", replace(training, **change))
 
