@@ -23,8 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dropout", type=float, default=what.dropout, help="of attention and token embeddings")
     add("--next-token", type=float, default=what.next_token, help="weight of next-token prediction")
     add("--contrastive", type=float, default=what.contrastive, help="weight of the sentence loss")
+    add("--neighbours", type=float, default=what.neighbours, help="weight of drawing neighbouring sentences together")
     add("--anchor", type=float, default=what.anchor, help="weight that keeps the tower near its start")
     add("--spelled", type=float, default=what.spelled, help='share of the levels ("L4-5") that are spelled out')
+    add("--moved", type=float, default=what.moved, help="share of reports whose levels are moved along the spine")
     add("--held-out", type=float, default=what.held_out, help="share of reports kept back to measure on")
     add("--seed", type=int, default=what.seed, help="of order, dropout, split and weights")
     add("--accelerator", default="auto", help="auto, cpu, cuda or mps")
@@ -50,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
         next_token=args.next_token,
         contrastive=args.contrastive,
         anchor=args.anchor,
+        neighbours=args.neighbours,
         spelled=args.spelled,
+        moved=args.moved,
         held_out=args.held_out,
         seed=args.seed,
     )

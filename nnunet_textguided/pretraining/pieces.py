@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+(?=\S)")
 
@@ -50,6 +51,18 @@ def _fitting(sentence: str, count_tokens: Callable[[str], int], longest: int) ->
         else:
             parts.append(word)
     return parts
+
+
+def neighbours(report: str, count_tokens: Callable[[str], int], longest: int) -> list[tuple[str, str]]:
+    """Sentences of a report that follow each other, as far as both fit.
+
+    Args:
+        report: One line.
+        count_tokens: Number of tokens of a text, without start and end.
+        longest: Tokens of a sentence at most.
+    """
+    pairs = pairwise(sentences_of(report))
+    return [(one, next_one) for one, next_one in pairs if max(map(count_tokens, (one, next_one))) <= longest]
 
 
 def halves(sentences: Sequence[str]) -> tuple[str, str] | None:

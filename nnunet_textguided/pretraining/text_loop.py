@@ -77,11 +77,12 @@ class TextLoop:
         """The pass with the lowest held-out perplexity, the first of equal ones; `weights` are its."""
         return min(self.history, key=lambda epoch: epoch.scores.perplexity)
 
-    def train(self, pieces: list[str], held_out: HeldOutReports) -> Epoch:
+    def train(self, pieces: list[str], pairs: list[tuple[str, str]], held_out: HeldOutReports) -> Epoch:
         """Train until the held-out perplexity no longer falls, or go on where an interrupted run stopped.
 
         Args:
             pieces: Pieces of the training reports.
+            pairs: Sentences of them that follow each other.
             held_out: Reports kept back.
 
         Returns:
@@ -91,6 +92,7 @@ class TextLoop:
             UserError: The folder holds a checkpoint of another training.
         """
         ids = self.tokens.ids(pieces)
+        sides = [self.tokens.ids([pair[side] for pair in pairs]) for side in (0, 1)] if len(pairs) > 1 else None
         self._resume(pieces)
         if not self.history:
             self._note(Epoch(0, float("nan"), held_out.scores(self.plain)))
@@ -98,7 +100,7 @@ class TextLoop:
         for number in tqdm(range(first + 1, last + 1), initial=first, total=last, unit="pass", mininterval=1):
             if number - 1 - self.best.number >= self.training.patience:
                 break
-            loss = self._pass(ids, number)
+            loss = self._pass(ids, sides, number)
             self._note(Epoch(number, loss, held_out.scores(self.plain)))
             if self.best.number == number:
                 self.weights = deepcopy(self.plain.state_dict())
@@ -130,17 +132,20 @@ class TextLoop:
         self.history = [Epoch(number, loss, ReportScores(*scores)) for number, loss, *scores in state["history"]]
         logger.info("going on after pass %d of %s", self.history[-1].number, self.output / CHECKPOINT)
 
-    def _pass(self, ids: torch.Tensor, number: int) -> float:
+    def _pass(self, ids: torch.Tensor, sides: list[torch.Tensor] | None, number: int) -> float:
         self.tower.train()
         seed = self.training.seed * 100_003 + number
         torch.manual_seed(seed)  # of dropout: the same whether the run was interrupted or not
-        order, total = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed)), 0.0
-        batches = order.split(self.training.batch)
+        generator, total = torch.Generator().manual_seed(seed), 0.0
+        batches = torch.randperm(len(ids), generator=generator).split(self.training.batch)
         for step, chosen in enumerate(batches):
             share = ((number - 1) * len(batches) + step) / (self.training.epochs * len(batches))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.training.learning_rate * rate_factor(share)
             loss = self._loss(ids[chosen].to(self.fabric.device))
+            if sides is not None and self.training.neighbours:
+                drawn = torch.randint(len(sides[0]), (self.training.batch,), generator=generator).unique()
+                loss = loss + self.training.neighbours * self._neighbour_loss(*(side[drawn] for side in sides))
             if not torch.isfinite(loss):
                 raise UserError(f"The loss is {float(loss)} in pass {number}; lower --learning-rate.")
             self.optimizer.zero_grad()
@@ -164,6 +169,10 @@ class TextLoop:
             away = sum((p - q).square().sum() for p, q in zip(self.parameters, self.start, strict=True))
             loss = loss + training.anchor * away
         return loss
+
+    def _neighbour_loss(self, one: torch.Tensor, next_one: torch.Tensor) -> torch.Tensor:
+        first, second = (self.tower(rows.to(self.fabric.device), self.tokens.end)[1] for rows in (one, next_one))
+        return sentence_loss(first, second, self.training.temperature)
 
     def _note(self, epoch: Epoch) -> None:
         self.history.append(epoch)

@@ -40,13 +40,13 @@ def before_end(tokens: torch.Tensor, end_of_text: int) -> torch.Tensor:
 
 
 def sentence_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Contrast: a text under one dropout should be nearest to itself under another.
+    """Contrast: every text should be nearest to its partner, to itself under another dropout or to its neighbour.
 
     Gao et al., "SimCSE", EMNLP 2021, both ways round.
 
     Args:
         first: (B, D).
-        second: (B, D), the same texts.
+        second: (B, D), the partners.
         temperature: Of the softmax over cosines; SimCSE has 0.05.
     """
     cosine = F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T / temperature

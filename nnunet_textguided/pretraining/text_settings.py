@@ -30,9 +30,11 @@ class TextTraining:
         dropout: Of attention and token embeddings; the contrastive loss lives from it.
         next_token: Weight of next-token prediction.
         contrastive: Weight of the sentence loss.
-        temperature: Of the sentence loss.
+        temperature: Of the softmax of the contrastive losses.
         anchor: Weight of the squared distance to the starting weights; keeps a pretrained tower near its start.
+        neighbours: Weight of the loss that draws sentences which follow each other in a report together.
         spelled: Share of the levels ("L4-5") in the training reports that are spelled out as prompts do.
+        moved: Share of the training reports whose levels are moved along the spine.
         held_out: Share of the reports that is kept back.
         seed: Of everything random.
     """
@@ -49,16 +51,21 @@ class TextTraining:
     contrastive: float = 0.1
     temperature: float = 0.05
     anchor: float = 0.0
+    neighbours: float = 0.1
     spelled: float = 0.5
+    moved: float = 0.5
     held_out: float = 0.15
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.next_token < 0 or self.contrastive < 0 or self.next_token + self.contrastive == 0:
+        weights = (self.next_token, self.contrastive, self.neighbours)
+        if min(weights) < 0 or sum(weights) == 0:
             raise UserError(
-                f"Expected weights of at least 0, one of them above, got next_token {self.next_token} and contrastive "
-                f"{self.contrastive}."
+                "Expected weights of at least 0, one of them above, got next_token, contrastive and neighbours "
+                f"{weights}."
             )
+        if not 0 <= self.spelled <= 1 or not 0 <= self.moved <= 1:
+            raise UserError(f"Expected shares from 0 to 1, got spelled {self.spelled} and moved {self.moved}.")
         if not 0 <= self.dropout < 1 or not 0 < self.held_out < 1 or min(self.epochs, self.batch) < 1:
             raise UserError(
                 f"Expected dropout in 0..1, held_out in 0..1, epochs and batch of at least 1, got {self.dropout}, "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.pretraining.pieces import cut_into_pieces
+from nnunet_textguided.pretraining.pieces import cut_into_pieces, neighbours
 
 Tokenizer = Callable[[Sequence[str]], torch.Tensor]
 
@@ -47,6 +47,15 @@ class ReportTokens:
             report: Cleaned.
         """
         return cut_into_pieces(report, self.count, self.context_length - 3)
+
+    def neighbours(self, reports: Sequence[str]) -> list[tuple[str, str]]:
+        """Different pairs of sentences that follow each other and fit, of all reports.
+
+        Args:
+            reports: Cleaned.
+        """
+        pairs = [pair for report in reports for pair in neighbours(report, self.count, self.context_length - 3)]
+        return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
 
     def ids(self, texts: Sequence[str]) -> torch.Tensor:
         """(N, L) ids of texts that fit.

@@ -67,10 +67,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, reports, 
     whole = pretrain_text(reports, tmp_path / "whole", training)
     passes = TextLoop._pass
 
-    def power_cut(self, ids, number):
+    def power_cut(self, ids, sides, number):
         if number == 3:
             raise KeyboardInterrupt
-        return passes(self, ids, number)
+        return passes(self, ids, sides, number)
 
     monkeypatch.setattr(TextLoop, "_pass", power_cut)
     with pytest.raises(KeyboardInterrupt):
@@ -120,7 +120,16 @@ def test_held_out_reports_are_kept_apart():
     assert split_reports(["a", "b"], 0.99, 0)[0]
 
 
-@pytest.mark.parametrize("change", [{"next_token": 0, "contrastive": 0}, {"dropout": 1.0}, {"epochs": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"next_token": 0, "contrastive": 0, "neighbours": 0},
+        {"neighbours": -1},
+        {"dropout": 1.0},
+        {"epochs": 0},
+        {"moved": 2},
+    ],
+)
 def test_settings_that_train_nothing_are_errors(change):
     with pytest.raises(UserError, match="Expected"):
         TextTraining(**change)
