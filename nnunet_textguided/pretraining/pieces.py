@@ -29,28 +29,23 @@ def cut_into_pieces(report: str, count_tokens: Callable[[str], int], longest: in
     Returns:
         Pieces; joined by spaces they hold every word of the report in order.
     """
-    pieces: list[str] = []
-    for sentence in sentences_of(report):
-        for part in _fitting(sentence, count_tokens, longest):
-            joined = f"{pieces[-1]} {part}" if pieces else part
-            if pieces and count_tokens(joined) <= longest:
-                pieces[-1] = joined
-            else:
-                pieces.append(part)
-    return pieces
-
-
-def _fitting(sentence: str, count_tokens: Callable[[str], int], longest: int) -> list[str]:
-    if count_tokens(sentence) <= longest:
-        return [sentence]
     parts: list[str] = []
-    for word in sentence.split(" "):
-        joined = f"{parts[-1]} {word}" if parts else word
-        if parts and count_tokens(joined) <= longest:
-            parts[-1] = joined
+    for sentence in sentences_of(report):
+        fits = count_tokens(sentence) <= longest
+        parts += [sentence] if fits else _pack(sentence.split(" "), count_tokens, longest)
+    return _pack(parts, count_tokens, longest)
+
+
+def _pack(parts: Sequence[str], count_tokens: Callable[[str], int], longest: int) -> list[str]:
+    """Join as many parts as fit, in order; a part that does not fit alone stays as it is."""
+    packed: list[str] = []
+    for part in parts:
+        joined = f"{packed[-1]} {part}" if packed else part
+        if packed and count_tokens(joined) <= longest:
+            packed[-1] = joined
         else:
-            parts.append(word)
-    return parts
+            packed.append(part)
+    return packed
 
 
 def neighbours(report: str, count_tokens: Callable[[str], int], longest: int) -> list[tuple[str, str]]:
