@@ -21,14 +21,14 @@ FULL = DemoSize(
     shape=(7, 160, 96),
     spacing=(4.0, 2.15, 2.15),
     gpu_memory_target=0.5,
-    pretraining=PretrainingSize(scans=20, reports=200, steps=200, epochs=4),
+    pretraining=PretrainingSize(scans=20, reports=80, steps=120, epochs=3),
 )
 QUICK = DemoSize(
     cases=10,
     shape=(5, 128, 64),
     spacing=(4.0, 2.7, 2.7),
     gpu_memory_target=0.3,
-    pretraining=PretrainingSize(scans=6, reports=60, steps=60, epochs=2),
+    pretraining=PretrainingSize(scans=6, reports=30, steps=40, epochs=2),
 )
 
 

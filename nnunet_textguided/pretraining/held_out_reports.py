@@ -40,10 +40,16 @@ class HeldOutReports:
     def __init__(self, reports: Sequence[str], tokens: ReportTokens) -> None:
         self.tokens = tokens
         self.pieces = [piece for report in reports for piece in tokens.pieces(report)]
-        pairs = [halves(sentences_of(report)) for report in reports]
-        fitting = [pair for pair in pairs if pair and max(map(tokens.count, pair)) <= tokens.context_length - 3]
+        fitting = [pair for pair in map(self._halves, reports) if pair]
         # boilerplate halves that several reports share have no one right answer
         self.pairs = [pair for pair in fitting if sum(pair[1] == other[1] for other in fitting) == 1]
+
+    def _halves(self, report: str) -> tuple[str, str] | None:
+        """Halves that fit into the context: of a long report those of its first sentences."""
+        sentences = sentences_of(report)
+        while (pair := halves(sentences)) and max(map(self.tokens.count, pair)) > self.tokens.context_length - 3:
+            sentences = sentences[:-1]
+        return pair
 
     @torch.no_grad()
     def scores(self, tower: CausalTower, batch: int = 32) -> ReportScores:
