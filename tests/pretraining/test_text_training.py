@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.pretraining.held_out_reports import HeldOutReports
 from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import TextTraining
+from nnunet_textguided.pretraining.text_tokens import ReportTokens
 from nnunet_textguided.pretraining.text_training import pretrain_text, split_reports
 from nnunet_textguided.synthetic.reports import write_report_file
 from nnunet_textguided.text.clip_encoder import load_clip_encoder
@@ -133,3 +135,13 @@ def test_held_out_reports_are_kept_apart():
 def test_settings_that_train_nothing_are_errors(change):
     with pytest.raises(UserError, match="Expected"):
         TextTraining(**change)
+
+
+def test_of_long_reports_the_halves_of_their_beginning_are_compared():
+    tokens = ReportTokens(open_clip.SimpleTokenizer(context_length=16), 16, 49408)
+    long = " ".join(f"finding {n} is seen." for n in range(20))
+    held_out = HeldOutReports([long, "disc bulge. no stenosis."], tokens)
+    (first, second), other = held_out.pairs
+    assert long.startswith(f"{first} {second}")
+    assert 1 <= tokens.count(second) <= 13
+    assert other == ("disc bulge.", "no stenosis.")
