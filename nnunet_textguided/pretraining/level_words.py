@@ -20,7 +20,7 @@ _LEVEL = re.compile(
 _VERTEBRAE, _DISCS = SPINE_STRUCTURES[:10], SPINE_STRUCTURES[10:]  # both from the sacrum upwards
 
 
-def reword_levels(reports: Sequence[str], spelled: float, moved: float, seed: int) -> list[str]:
+def reword_levels(reports: Sequence[str], spelled: float, moved: float, seed: Sequence[int]) -> list[str]:
     """Vary how levels are written and where they are.
 
     Reports write "L4/L5", prompts say "intervertebral disc between the fourth and fifth lumbar vertebrae"; a tower that
@@ -37,7 +37,7 @@ def reword_levels(reports: Sequence[str], spelled: float, moved: float, seed: in
     Returns:
         As many reports.
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng(seed)
     return [_reword(report, spelled, moved, rng) for report in reports]
 
 

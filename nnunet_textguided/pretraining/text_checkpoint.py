@@ -17,26 +17,26 @@ from nnunet_textguided.pretraining.text_settings import TextTraining
 CHECKPOINT = "checkpoint.pth"
 
 
-def save_checkpoint(path: Path, training: TextTraining, pieces: Sequence[str], state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, training: TextTraining, reports: Sequence[str], state: dict[str, Any]) -> None:
     """Write the state beside what it belongs to; of the reports a hash only.
 
     Args:
         path: File to write.
         training: What is trained.
-        pieces: What it is trained with.
+        reports: What it is trained with.
         state: Tensors, numbers, lists and dicts.
     """
     with atomic_path(path) as temporary:
-        torch.save({**state, "training": asdict(training), "reports": _hash(pieces)}, temporary)
+        torch.save({**state, "training": asdict(training), "reports": _hash(reports)}, temporary)
 
 
-def load_checkpoint(path: Path, training: TextTraining, pieces: Sequence[str]) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, training: TextTraining, reports: Sequence[str]) -> dict[str, Any] | None:
     """Read the state; None where no run was interrupted.
 
     Args:
         path: File of `save_checkpoint`.
         training: What is trained.
-        pieces: What it is trained with.
+        reports: What it is trained with.
 
     Raises:
         UserError: It is of other settings or reports.
@@ -44,10 +44,10 @@ def load_checkpoint(path: Path, training: TextTraining, pieces: Sequence[str]) -
     if not path.is_file():
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
-    more = [] if state["reports"] == _hash(pieces) else ["other reports"]
+    more = [] if state["reports"] == _hash(reports) else ["other reports"]
     refuse_other_training(path, state["training"], training, more)
     return state
 
 
-def _hash(pieces: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(pieces).encode()).hexdigest()
+def _hash(reports: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(reports).encode()).hexdigest()

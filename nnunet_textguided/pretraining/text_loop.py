@@ -16,6 +16,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.pretraining.causal_tower import CausalTower
 from nnunet_textguided.pretraining.held_out_reports import HeldOutReports, ReportScores
+from nnunet_textguided.pretraining.report_corpus import PassTexts, ReportCorpus
 from nnunet_textguided.pretraining.text_checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from nnunet_textguided.pretraining.text_objectives import next_token_loss, sentence_loss
 from nnunet_textguided.pretraining.text_settings import TextTraining
@@ -77,12 +78,11 @@ class TextLoop:
         """The pass with the lowest held-out perplexity, the first of equal ones; `weights` are its."""
         return min(self.history, key=lambda epoch: epoch.scores.perplexity)
 
-    def train(self, pieces: list[str], pairs: list[tuple[str, str]], held_out: HeldOutReports) -> Epoch:
+    def train(self, corpus: ReportCorpus, held_out: HeldOutReports) -> Epoch:
         """Train until the held-out perplexity no longer falls, or go on where an interrupted run stopped.
 
         Args:
-            pieces: Pieces of the training reports.
-            pairs: Sentences of them that follow each other.
+            corpus: Reports to train with.
             held_out: Reports kept back.
 
         Returns:
@@ -91,26 +91,18 @@ class TextLoop:
         Raises:
             UserError: The folder holds a checkpoint of another training.
         """
-        ids = self.tokens.ids(pieces)
-        sides = [self.tokens.ids([pair[side] for pair in pairs]) for side in (0, 1)] if len(pairs) > 1 else None
-        self._resume(pieces)
+        self._resume(corpus.reports)
         if not self.history:
             self._note(Epoch(0, float("nan"), held_out.scores(self.plain)))
         first, last = self.history[-1].number, self.training.epochs
         for number in tqdm(range(first + 1, last + 1), initial=first, total=last, unit="pass", mininterval=1):
             if number - 1 - self.best.number >= self.training.patience:
                 break
-            loss = self._pass(ids, sides, number)
+            loss = self._pass(corpus.texts(number), number)
             self._note(Epoch(number, loss, held_out.scores(self.plain)))
             if self.best.number == number:
                 self.weights = deepcopy(self.plain.state_dict())
-            state = {
-                "tower": self.plain.state_dict(),
-                "weights": self.weights,
-                "optimizer": self.optimizer.state_dict(),
-            }
-            history = [(e.number, e.loss, *e.scores) for e in self.history]
-            save_checkpoint(self.output / CHECKPOINT, self.training, pieces, {**state, "history": history})
+            save_checkpoint(self.output / CHECKPOINT, self.training, corpus.reports, self._state())
         self.plain.load_state_dict(self.weights)
         return self.best
 
@@ -122,8 +114,8 @@ class TextLoop:
             "history": [(epoch.number, epoch.loss, *epoch.scores) for epoch in self.history],
         }
 
-    def _resume(self, pieces: list[str]) -> None:
-        state = load_checkpoint(self.output / CHECKPOINT, self.training, pieces)
+    def _resume(self, reports: list[str]) -> None:
+        state = load_checkpoint(self.output / CHECKPOINT, self.training, reports)
         if state is None:
             return
         self.plain.load_state_dict(state["tower"])
@@ -132,20 +124,21 @@ class TextLoop:
         self.history = [Epoch(number, loss, ReportScores(*scores)) for number, loss, *scores in state["history"]]
         logger.info("going on after pass %d of %s", self.history[-1].number, self.output / CHECKPOINT)
 
-    def _pass(self, ids: torch.Tensor, sides: list[torch.Tensor] | None, number: int) -> float:
+    def _pass(self, texts: PassTexts, number: int) -> float:
         self.tower.train()
         seed = self.training.seed * 100_003 + number
         torch.manual_seed(seed)  # of dropout: the same whether the run was interrupted or not
         generator, total = torch.Generator().manual_seed(seed), 0.0
-        batches = torch.randperm(len(ids), generator=generator).split(self.training.batch)
+        batches = torch.randperm(len(texts.pieces), generator=generator).split(self.training.batch)
         for step, chosen in enumerate(batches):
-            share = ((number - 1) * len(batches) + step) / (self.training.epochs * len(batches))
+            share = (number - 1 + step / len(batches)) / self.training.epochs
             for group in self.optimizer.param_groups:
                 group["lr"] = self.training.learning_rate * rate_factor(share)
-            loss = self._loss(ids[chosen].to(self.fabric.device))
-            if sides is not None and self.training.neighbours:
-                drawn = torch.randint(len(sides[0]), (self.training.batch,), generator=generator).unique()
-                loss = loss + self.training.neighbours * self._neighbour_loss(*(side[drawn] for side in sides))
+            loss = self._loss(texts.pieces[chosen].to(self.fabric.device))
+            if len(texts.neighbours[0]) > 1:
+                drawn = torch.randint(len(texts.neighbours[0]), (self.training.batch,), generator=generator).unique()
+                pair = (side[drawn].to(self.fabric.device) for side in texts.neighbours)
+                loss = loss + self.training.neighbours * self._neighbour_loss(*pair)
             if not torch.isfinite(loss):
                 raise UserError(f"The loss is {float(loss)} in pass {number}; lower --learning-rate.")
             self.optimizer.zero_grad()
@@ -153,7 +146,7 @@ class TextLoop:
             self.fabric.clip_gradients(self.tower, self.optimizer, max_norm=MAX_GRADIENT_NORM)
             self.optimizer.step()
             total += float(loss.detach()) * len(chosen)
-        return total / len(ids)
+        return total / len(texts.pieces)
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
         training, end = self.training, self.tokens.end
@@ -171,7 +164,7 @@ class TextLoop:
         return loss
 
     def _neighbour_loss(self, one: torch.Tensor, next_one: torch.Tensor) -> torch.Tensor:
-        first, second = (self.tower(rows.to(self.fabric.device), self.tokens.end)[1] for rows in (one, next_one))
+        first, second = (self.tower(rows, self.tokens.end)[1] for rows in (one, next_one))
         return sentence_loss(first, second, self.training.temperature)
 
     def _note(self, epoch: Epoch) -> None:

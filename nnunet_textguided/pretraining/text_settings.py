@@ -51,7 +51,7 @@ class TextTraining:
     contrastive: float = 0.1
     temperature: float = 0.05
     anchor: float = 0.0
-    neighbours: float = 0.1
+    neighbours: float = 0.3
     spelled: float = 0.5
     moved: float = 0.5
     held_out: float = 0.15

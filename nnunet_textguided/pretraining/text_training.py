@@ -13,7 +13,7 @@ import torch
 from nnunet_textguided.pretraining.bigram import Bigram
 from nnunet_textguided.pretraining.causal_tower import CausalTower
 from nnunet_textguided.pretraining.held_out_reports import HeldOutReports, ReportScores
-from nnunet_textguided.pretraining.level_words import reword_levels
+from nnunet_textguided.pretraining.report_corpus import ReportCorpus
 from nnunet_textguided.pretraining.reports import read_reports
 from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import SMALL_TOWER, TextTraining
@@ -73,20 +73,18 @@ def pretrain_text(
     tower = CausalTower(clip, training.dropout)
     held_out = HeldOutReports(kept, tokens)
     plain = [piece for report in known for piece in tokens.pieces(report)]
-    varied = reword_levels(known, training.spelled, training.moved, training.seed)
-    pieces = [piece for report in varied for piece in tokens.pieces(report)]
     bigram = Bigram(tokens.unpadded(plain), int(config["text_cfg"]["vocab_size"]))
     reference = bigram.perplexity(tokens.unpadded(held_out.pieces))
     logger.info(
         "%d reports (%d pieces) to train, %d held out; perplexity of a bigram model %.2f",
         len(known),
-        len(pieces),
+        len(plain),
         len(kept),
         reference,
     )
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     loop = TextLoop(fabric, tower, tokens, training, Path(output))
-    best = loop.train(pieces, tokens.neighbours(varied), held_out)
+    best = loop.train(ReportCorpus(known, tokens, training), held_out)
     provenance = {
         "method": "next token and sentence contrast on reports",
         "licence": _licence(start),

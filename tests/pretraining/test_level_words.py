@@ -24,33 +24,33 @@ L45 = "intervertebral disc between the fourth and fifth lumbar vertebrae"
     ],
 )
 def test_levels_are_spelled_as_the_glossary_does(report, expected):
-    (spelled,) = reword_levels([report], 1.0, 0.0, seed=0)
+    (spelled,) = reword_levels([report], 1.0, 0.0, seed=[0])
     assert spelled == expected
 
 
 def test_t2_weighting_is_no_vertebra():
     reports = ["T2 hyperintense signal.", "High signal on T1 and T2-weighted images."]
-    assert reword_levels(reports, 1.0, 0.0, seed=0) == reports
+    assert reword_levels(reports, 1.0, 0.0, seed=[0]) == reports
 
 
 def test_a_share_is_spelled_the_same_ones_for_the_same_seed():
     reports = ["Bulge at L4/L5."] * 200
-    once, again, other = (reword_levels(reports, 0.5, 0.0, seed) for seed in (0, 0, 1))
+    once, again, other = (reword_levels(reports, 0.5, 0.0, [seed]) for seed in (0, 0, 1))
     assert once == again != other
     assert 70 < sum(report != reports[0] for report in once) < 130
-    assert reword_levels(reports, 0.0, 0.0, 0) == reports
+    assert reword_levels(reports, 0.0, 0.0, [0]) == reports
 
 
 def test_all_levels_of_a_report_move_together_and_stay_on_the_spine():
     discs = ["L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11", "T9/T10"]
     reports = ["Bulges at L4-L5 and L3/4."] * 60
-    moved = set(reword_levels(reports, 0.0, 1.0, seed=0))
+    moved = set(reword_levels(reports, 0.0, 1.0, seed=[0]))
     expected = {f"Bulges at {discs[n]} and {discs[n + 1]}." for n in range(8) if n != 1}
     assert moved == expected
 
 
 def test_vertebrae_and_discs_move_by_the_same_number():
-    (report,) = set(reword_levels(["T9 wedged, L5-S1 narrow, L4 normal."] * 5, 0.0, 1.0, seed=0))
+    (report,) = set(reword_levels(["T9 wedged, L5-S1 narrow, L4 normal."] * 5, 0.0, 1.0, seed=[0]))
     assert report == "T9 wedged, L5-S1 narrow, L4 normal."  # both ends are there: nowhere to move
-    moved = set(reword_levels(["L5 normal, T10/T11 narrow."] * 40, 0.0, 1.0, seed=0))
+    moved = set(reword_levels(["L5 normal, T10/T11 narrow."] * 40, 0.0, 1.0, seed=[0]))
     assert moved == {"S normal, T11/T12 narrow.", "L4 normal, T9/T10 narrow."}

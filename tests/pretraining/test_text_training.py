@@ -10,6 +10,7 @@ import torch
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.pretraining.held_out_reports import HeldOutReports
+from nnunet_textguided.pretraining.report_corpus import ReportCorpus
 from nnunet_textguided.pretraining.text_loop import TextLoop
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
@@ -69,10 +70,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, reports, 
     whole = pretrain_text(reports, tmp_path / "whole", training)
     passes = TextLoop._pass
 
-    def power_cut(self, ids, sides, number):
+    def power_cut(self, texts, number):
         if number == 3:
             raise KeyboardInterrupt
-        return passes(self, ids, sides, number)
+        return passes(self, texts, number)
 
     monkeypatch.setattr(TextLoop, "_pass", power_cut)
     with pytest.raises(KeyboardInterrupt):
@@ -145,3 +146,16 @@ def test_of_long_reports_the_halves_of_their_beginning_are_compared():
     assert long.startswith(f"{first} {second}")
     assert 1 <= tokens.count(second) <= 13
     assert other == ("disc bulge.", "no stenosis.")
+
+
+def test_every_pass_words_the_levels_anew_and_the_same_after_an_interruption():
+    tokens = ReportTokens(open_clip.SimpleTokenizer(context_length=32), 32, 49408)
+    reports = ["Bulge at L4-L5. Narrow canal at L3/L4."] * 8
+    corpus = ReportCorpus(reports, tokens, TextTraining(seed=3))
+    first, again, second = (corpus.texts(number) for number in (1, 1, 2))
+    assert torch.equal(first.pieces, again.pieces)
+    assert torch.equal(first.neighbours[1], again.neighbours[1])
+    assert not (first.pieces.shape == second.pieces.shape and torch.equal(first.pieces, second.pieces))
+    plain = ReportCorpus(reports, tokens, TextTraining(spelled=0, moved=0, neighbours=0)).texts(1)
+    assert torch.equal(plain.pieces, tokens.ids(reports))
+    assert len(plain.neighbours[0]) == 0
