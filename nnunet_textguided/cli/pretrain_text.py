@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--next-token", type=float, default=what.next_token, help="weight of next-token prediction")
     add("--contrastive", type=float, default=what.contrastive, help="weight of the sentence loss")
     add("--neighbours", type=float, default=what.neighbours, help="weight of drawing neighbouring sentences together")
+    add("--anatomy", type=float, default=what.anatomy, help="share of these pairs that are neighbours on the spine")
     add("--anchor", type=float, default=what.anchor, help="weight that keeps the tower near its start")
     add("--spelled", type=float, default=what.spelled, help='share of the levels ("L4-5") that are spelled out')
     add("--moved", type=float, default=what.moved, help="share of reports whose levels are moved along the spine")
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         contrastive=args.contrastive,
         anchor=args.anchor,
         neighbours=args.neighbours,
+        anatomy=args.anatomy,
         spelled=args.spelled,
         moved=args.moved,
         held_out=args.held_out,

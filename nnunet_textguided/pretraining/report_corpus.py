@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from nnunet_textguided.pretraining.anatomy_pairs import anatomy_pairs
 from nnunet_textguided.pretraining.level_words import reword_levels
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
@@ -17,7 +18,7 @@ class PassTexts(NamedTuple):
 
     Attributes:
         pieces: (N, L), pieces of all reports.
-        neighbours: Two (M, L): sentences, and those that follow them. M may be 0.
+        neighbours: Two (M, L): sentences and those that follow them, names and those next to them. M may be 0.
     """
 
     pieces: torch.Tensor
@@ -46,5 +47,7 @@ class ReportCorpus:
         reports = reword_levels(self.reports, training.spelled, training.moved, [training.seed, number])
         pieces = [piece for report in reports for piece in tokens.pieces(report)]
         pairs = tokens.neighbours(reports) if training.neighbours else []
+        named = round(len(pairs) * training.anatomy / (1 - training.anatomy))
+        pairs += anatomy_pairs(named, [training.seed, number])
         sides = tuple(tokens.ids([pair[side] for pair in pairs]) for side in (0, 1))
         return PassTexts(tokens.ids(pieces), sides)

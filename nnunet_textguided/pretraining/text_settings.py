@@ -33,6 +33,7 @@ class TextTraining:
         temperature: Of the softmax of the contrastive losses.
         anchor: Weight of the squared distance to the starting weights; keeps a pretrained tower near its start.
         neighbours: Weight of the loss that draws sentences which follow each other in a report together.
+        anatomy: Share of the pairs of that loss that are names of structures which follow each other along the spine.
         spelled: Share of the levels ("L4-5") in the training reports that are spelled out as prompts do.
         moved: Share of the training reports whose levels are moved along the spine.
         held_out: Share of the reports that is kept back.
@@ -52,6 +53,7 @@ class TextTraining:
     temperature: float = 0.05
     anchor: float = 0.0
     neighbours: float = 0.3
+    anatomy: float = 0.25
     spelled: float = 0.5
     moved: float = 0.5
     held_out: float = 0.15
@@ -64,8 +66,11 @@ class TextTraining:
                 "Expected weights of at least 0, one of them above, got next_token, contrastive and neighbours "
                 f"{weights}."
             )
-        if not 0 <= self.spelled <= 1 or not 0 <= self.moved <= 1:
-            raise UserError(f"Expected shares from 0 to 1, got spelled {self.spelled} and moved {self.moved}.")
+        if not 0 <= self.spelled <= 1 or not 0 <= self.moved <= 1 or not 0 <= self.anatomy < 1:
+            raise UserError(
+                f"Expected shares from 0 to 1, got spelled {self.spelled}, moved {self.moved}, anatomy {self.anatomy} "
+                "(below 1)."
+            )
         if not 0 <= self.dropout < 1 or not 0 < self.held_out < 1 or min(self.epochs, self.batch) < 1:
             raise UserError(
                 f"Expected dropout in 0..1, held_out in 0..1, epochs and batch of at least 1, got {self.dropout}, "

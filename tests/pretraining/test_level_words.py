@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from nnunet_textguided.pretraining.anatomy_pairs import anatomy_pairs
 from nnunet_textguided.pretraining.level_words import reword_levels
+from nnunet_textguided.spine import SPINE_STRUCTURES
+from nnunet_textguided.text.glossary import term_for
 
 L45 = "intervertebral disc between the fourth and fifth lumbar vertebrae"
 
@@ -54,3 +57,16 @@ def test_vertebrae_and_discs_move_by_the_same_number():
     assert report == "T9 wedged, L5-S1 narrow, L4 normal."  # both ends are there: nowhere to move
     moved = set(reword_levels(["L5 normal, T10/T11 narrow."] * 40, 0.0, 1.0, seed=[0]))
     assert moved == {"S normal, T11/T12 narrow.", "L4 normal, T9/T10 narrow."}
+
+
+def test_anatomy_pairs_are_prompts_of_structures_next_to_each_other():
+    pairs = anatomy_pairs(300, [0])
+    terms = {term_for(name): place for place, name in enumerate(SPINE_STRUCTURES)}
+    found = set()
+    for pair in pairs:
+        # the longest term in a prompt is its own; "first lumbar vertebra" also ends that of a disc
+        places = [terms[max((term for term in terms if term in prompt), key=len)] for prompt in pair]
+        assert abs(places[0] - places[1]) == 1
+        found.add(min(places))
+    assert found == set(range(18)) - {9}  # T9 and L5/S stand side by side in the list only
+    assert anatomy_pairs(300, [0]) == pairs != anatomy_pairs(300, [1])
