@@ -41,6 +41,15 @@ def reword_levels(reports: Sequence[str], spelled: float, moved: float, seed: Se
     return [_reword(report, spelled, moved, rng) for report in reports]
 
 
+def speak_of_levels(reports: Sequence[str]) -> bool:
+    """Whether any of them names a vertebra or a disc by its level.
+
+    Args:
+        reports: Cleaned reports.
+    """
+    return any(_name_of(match) in SPINE_STRUCTURES for report in reports for match in _LEVEL.finditer(report))
+
+
 def _reword(report: str, spelled: float, moved: float, rng: np.random.Generator) -> str:
     names = [name for name in map(_name_of, _LEVEL.finditer(report)) if name in SPINE_STRUCTURES]
     steps = _possible_steps(names) if names and rng.random() < moved else [0]

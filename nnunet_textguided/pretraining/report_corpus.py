@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from nnunet_textguided.pretraining.anatomy_pairs import anatomy_pairs
-from nnunet_textguided.pretraining.level_words import reword_levels
+from nnunet_textguided.pretraining.level_words import reword_levels, speak_of_levels
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
 
@@ -36,6 +36,7 @@ class ReportCorpus:
 
     def __init__(self, reports: Sequence[str], tokens: ReportTokens, training: TextTraining) -> None:
         self.reports, self.tokens, self.training = list(reports), tokens, training
+        self.anatomy = training.anatomy if speak_of_levels(reports) else 0.0  # of the spine; not for other reports
 
     def texts(self, number: int) -> PassTexts:
         """Ids of a pass; they follow from the seed and the pass alone.
@@ -47,7 +48,7 @@ class ReportCorpus:
         reports = reword_levels(self.reports, training.spelled, training.moved, [training.seed, number])
         pieces = [piece for report in reports for piece in tokens.pieces(report)]
         pairs = tokens.neighbours(reports) if training.neighbours else []
-        named = round(len(pairs) * training.anatomy / (1 - training.anatomy))
+        named = round(len(pairs) * self.anatomy / (1 - self.anatomy))
         pairs += anatomy_pairs(named, [training.seed, number])
         sides = tuple(tokens.ids([pair[side] for pair in pairs]) for side in (0, 1))
         return PassTexts(tokens.ids(pieces), sides)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nnunet_textguided.pretraining.anatomy_pairs import anatomy_pairs
-from nnunet_textguided.pretraining.level_words import reword_levels
+from nnunet_textguided.pretraining.level_words import reword_levels, speak_of_levels
 from nnunet_textguided.spine import SPINE_STRUCTURES
 from nnunet_textguided.text.glossary import term_for
 
@@ -57,6 +57,11 @@ def test_vertebrae_and_discs_move_by_the_same_number():
     assert report == "T9 wedged, L5-S1 narrow, L4 normal."  # both ends are there: nowhere to move
     moved = set(reword_levels(["L5 normal, T10/T11 narrow."] * 40, 0.0, 1.0, seed=[0]))
     assert moved == {"S normal, T11/T12 narrow.", "L4 normal, T9/T10 narrow."}
+
+
+def test_reports_of_other_organs_speak_of_no_levels():
+    assert speak_of_levels(["Normal.", "Bulge at L4-5."])
+    assert not speak_of_levels(["Tear of the medial meniscus.", "High signal on T2."])
 
 
 def test_anatomy_pairs_are_prompts_of_structures_next_to_each_other():
