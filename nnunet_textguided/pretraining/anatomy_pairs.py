@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from nnunet_textguided.spine import SPINE_STRUCTURES
+from nnunet_textguided.spine import SPINE_DISCS, SPINE_VERTEBRAE
 from nnunet_textguided.text.glossary import term_for
 from nnunet_textguided.text.prompts import DEFAULT_TEMPLATES
 
-_NEIGHBOURS = [*pairwise(SPINE_STRUCTURES[:10]), *pairwise(SPINE_STRUCTURES[10:])]  # vertebrae, discs
+_NEIGHBOURS = [*pairwise(SPINE_VERTEBRAE), *pairwise(SPINE_DISCS)]
 
 
 def anatomy_pairs(count: int, seed: Sequence[int], modality: str = "MRI") -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnunet_textguided.spine import SPINE_STRUCTURES
+from nnunet_textguided.spine import SPINE_DISCS, SPINE_STRUCTURES, SPINE_VERTEBRAE
 from nnunet_textguided.text.glossary import term_for
 from nnunet_textguided.text.spine_names import canonical_name
 
@@ -17,7 +17,6 @@ _LEVEL = re.compile(
     r"(?:\s(?:levels?|discs?|disks?|vertebra(?:l body)?)\b)?",
     re.IGNORECASE,
 )
-_VERTEBRAE, _DISCS = SPINE_STRUCTURES[:10], SPINE_STRUCTURES[10:]  # both from the sacrum upwards
 
 
 def reword_levels(reports: Sequence[str], spelled: float, moved: float, seed: Sequence[int]) -> list[str]:
@@ -82,4 +81,4 @@ def _move(name: str, step: int) -> str:
 
 
 def _kind(name: str) -> Sequence[str]:
-    return _DISCS if name in _DISCS else _VERTEBRAE
+    return SPINE_DISCS if name in SPINE_DISCS else SPINE_VERTEBRAE

@@ -9,10 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nnunet_textguided.files import atomic_path
-from nnunet_textguided.spine import SPINE_STRUCTURES
-
-_VERTEBRAE = SPINE_STRUCTURES[:10]  # from the sacrum upwards
-_DISCS = SPINE_STRUCTURES[10:]
+from nnunet_textguided.spine import SPINE_DISCS, SPINE_VERTEBRAE
 
 
 def similarities(embeddings: np.ndarray) -> np.ndarray:
@@ -41,7 +38,7 @@ def level_rank_correlation(names: Sequence[str], matrix: np.ndarray) -> float:
         -1 (likeness falls with every level) to 1; NaN with fewer than three pairs of structures.
     """
     distance, likeness = [], []
-    for kind in (_VERTEBRAE, _DISCS):
+    for kind in (SPINE_VERTEBRAE, SPINE_DISCS):
         places = [(kind.index(name), row) for row, name in enumerate(names) if name in kind]
         for i, (level, row) in enumerate(places):
             for other_level, other_row in places[:i]:
