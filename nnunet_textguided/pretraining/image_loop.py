@@ -21,7 +21,7 @@ from nnunet_textguided.pretraining.image_settings import ImageTraining, Running
 from nnunet_textguided.pretraining.reconstruction_picture import save_picture
 from nnunet_textguided.pretraining.same_training import refuse_other_training
 from nnunet_textguided.pretraining.slice_dataset import SeededSampler, SliceDataset
-from nnunet_textguided.trainers.optimisation import LEARNING_RATE
+from nnunet_textguided.trainers.optimisation import LEARNING_RATE, MAX_GRADIENT_NORM
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT, LOG, PICTURE = "checkpoint.pth", "progress.csv", "reconstruction.png"
 COLUMNS = ("step", "slices", "learning_rate", "loss", "held_out_loss", "interpolation_loss")
-MAX_GRADIENT_NORM = 1.0
 
 
 class ImageLoop:

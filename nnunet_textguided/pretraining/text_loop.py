@@ -21,6 +21,7 @@ from nnunet_textguided.pretraining.text_checkpoint import CHECKPOINT, load_check
 from nnunet_textguided.pretraining.text_objectives import next_token_loss, sentence_loss
 from nnunet_textguided.pretraining.text_settings import TextTraining
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
+from nnunet_textguided.trainers.optimisation import MAX_GRADIENT_NORM
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 LOG = "progress.csv"
 COLUMNS = ("epoch", "loss", "perplexity", "retrieval", "retrieval_by_chance")
 WARMUP = 0.1
-MAX_GRADIENT_NORM = 1.0
 
 
 class Epoch(NamedTuple):
