@@ -43,6 +43,8 @@ class HeldOutReports:
         fitting = [pair for pair in map(self._halves, reports) if pair]
         # boilerplate halves that several reports share have no one right answer
         self.pairs = [pair for pair in fitting if sum(pair[1] == other[1] for other in fitting) == 1]
+        self._ids = tokens.ids(self.pieces)
+        self._halves_ids = [tokens.ids([pair[side] for pair in self.pairs]) for side in (0, 1)]
 
     def _halves(self, report: str) -> tuple[str, str] | None:
         """Halves that fit into the context: of a long report those of its first sentences."""
@@ -62,7 +64,7 @@ class HeldOutReports:
         training = tower.training
         tower.eval()
         cost, count = 0.0, 0
-        for rows in self.tokens.ids(self.pieces).to(tower.device).split(batch):
+        for rows in self._ids.to(tower.device).split(batch):
             states, _ = tower(rows, self.tokens.end)
             part, n = next_token_loss(states, tower.logits, rows[:, : states.shape[1]], self.tokens.end)
             cost, count = cost + float(part), count + int(n)
@@ -72,11 +74,8 @@ class HeldOutReports:
 
     def _retrieval(self, tower: CausalTower) -> float:
         first, second = (
-            F.normalize(tower(self._ids_of_half(side).to(tower.device), self.tokens.end)[1], dim=1) for side in (0, 1)
+            F.normalize(tower(ids.to(tower.device), self.tokens.end)[1], dim=1) for ids in self._halves_ids
         )
         first, second = first - first.mean(0), second - second.mean(0)
         nearest = (F.normalize(first, dim=1) @ F.normalize(second, dim=1).T).argmax(1)
         return float((nearest == torch.arange(len(nearest), device=nearest.device)).float().mean())
-
-    def _ids_of_half(self, side: int) -> torch.Tensor:
-        return self.tokens.ids([pair[side] for pair in self.pairs])
