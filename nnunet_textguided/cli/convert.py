@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_textguided.dataset_conversion.spider_labels import ABOVE_CHOICES, PARTIAL_CHOICES, SEQUENCES
+from nnunet_textguided.dataset_conversion.label_maps.spider import ABOVE_CHOICES, PARTIAL_CHOICES, SEQUENCES
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.nnunet_paths import missing_paths
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0, or 1 if some cases could not be converted.
     """
-    from nnunet_textguided.dataset_conversion.conversion import default_processes
+    from nnunet_textguided.dataset_conversion.base.conversion import default_processes
     from nnunet_textguided.dataset_conversion.spider import SpiderOptions, convert_spider
     from nnunet_textguided.findings.annotations import FINDINGS_FILE
 

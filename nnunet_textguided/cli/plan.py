@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the plans and say what is in them."""
-    from nnunet_textguided.dataset_conversion.splits import install_splits
+    from nnunet_textguided.dataset_conversion.base.splits import install_splits
     from nnunet_textguided.files import load_json
     from nnunet_textguided.findings.annotations import FINDINGS_FILE
     from nnunet_textguided.nnunet_paths import require_paths

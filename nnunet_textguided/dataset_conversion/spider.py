@@ -10,9 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_conversion.cases import CaseTask
-from nnunet_textguided.dataset_conversion.conversion import DatasetDescription, run_conversion
-from nnunet_textguided.dataset_conversion.manifest import Manifest
+from nnunet_textguided.dataset_conversion.base.cases import CaseTask
+from nnunet_textguided.dataset_conversion.base.conversion import DatasetDescription, run_conversion
+from nnunet_textguided.dataset_conversion.base.manifest import Manifest
+from nnunet_textguided.dataset_conversion.base.target import dataset_folder
+from nnunet_textguided.dataset_conversion.label_maps.spider import (
+    NOT_ANNOTATED,
+    SEQUENCES,
+    channel_name,
+    spider_labels,
+    spider_table,
+)
 from nnunet_textguided.dataset_conversion.own_findings import own_annotations_of, read_own_findings
 from nnunet_textguided.dataset_conversion.spider_gradings import (
     GRADINGS_FILE,
@@ -21,14 +29,6 @@ from nnunet_textguided.dataset_conversion.spider_gradings import (
     gradings,
     read_gradings,
 )
-from nnunet_textguided.dataset_conversion.spider_labels import (
-    NOT_ANNOTATED,
-    SEQUENCES,
-    channel_name,
-    spider_labels,
-    spider_table,
-)
-from nnunet_textguided.dataset_conversion.target import dataset_folder
 from nnunet_textguided.errors import UserError
 
 _FILE_NAME = re.compile(rf"(\d+)_({'|'.join(SEQUENCES)})\.mha")

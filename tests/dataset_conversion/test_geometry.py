@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from spider_trees import volume
 
-from nnunet_textguided.dataset_conversion.geometry import (
+from nnunet_textguided.dataset_conversion.base.geometry import (
     Geometry,
     check_same_grid,
     read_mask,
@@ -16,7 +16,7 @@ from nnunet_textguided.dataset_conversion.geometry import (
     to_canonical,
     write_volume,
 )
-from nnunet_textguided.dataset_conversion.problems import CaseError
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.errors import UserError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nnunet_textguided.dataset_conversion.label_maps.spider import spider_labels
 from nnunet_textguided.dataset_conversion.own_findings import own_annotations_of, read_own_findings
-from nnunet_textguided.dataset_conversion.spider_labels import spider_labels
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.synthetic.dataset import write_spider_layout
 from nnunet_textguided.synthetic.phantom import PhantomSpec

@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk
 from spider_trees import Writer, volume
 
-from nnunet_textguided.dataset_conversion import conversion
-from nnunet_textguided.dataset_conversion.cases import convert_case
+from nnunet_textguided.dataset_conversion.base import conversion
+from nnunet_textguided.dataset_conversion.base.cases import convert_case
 from nnunet_textguided.dataset_conversion.spider import SpiderOptions, convert_spider
 from nnunet_textguided.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_textguided.dataset_conversion.splits import install_splits, load_splits, split_by_patient
+from nnunet_textguided.dataset_conversion.base.splits import install_splits, load_splits, split_by_patient
 from nnunet_textguided.errors import UserError
 
 PATIENTS = {f"p{patient:02d}_{sequence}": f"p{patient:02d}" for patient in range(12) for sequence in ("t1", "t2")}

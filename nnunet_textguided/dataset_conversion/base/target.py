@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_conversion.manifest import MANIFEST_FILE, Manifest
-from nnunet_textguided.dataset_conversion.splits import SPLITS_FILE
+from nnunet_textguided.dataset_conversion.base.manifest import MANIFEST_FILE, Manifest
+from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.nnunet_paths import PURPOSES, missing_paths, require_paths
 

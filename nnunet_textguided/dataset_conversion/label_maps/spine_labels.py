@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nnunet_textguided.dataset_conversion.problems import CaseError
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.spine import SPINE_STRUCTURES
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from typing import Any
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from nnunet_textguided.dataset_conversion.cases import CaseTask, convert_case
-from nnunet_textguided.dataset_conversion.geometry import CANONICAL_ORIENTATION
-from nnunet_textguided.dataset_conversion.manifest import Manifest
-from nnunet_textguided.dataset_conversion.problems import CaseError
-from nnunet_textguided.dataset_conversion.splits import (
+from nnunet_textguided.dataset_conversion.base.cases import CaseTask, convert_case
+from nnunet_textguided.dataset_conversion.base.geometry import CANONICAL_ORIENTATION
+from nnunet_textguided.dataset_conversion.base.manifest import Manifest
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
+from nnunet_textguided.dataset_conversion.base.splits import (
     SPLITS_FILE,
     Splits,
     install_splits,
@@ -28,7 +28,7 @@ from nnunet_textguided.dataset_conversion.splits import (
     load_splits,
     split_by_patient,
 )
-from nnunet_textguided.dataset_conversion.target import FILE_ENDING, open_manifest, remove_case
+from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, open_manifest, remove_case
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import save_json_atomic
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, write_findings

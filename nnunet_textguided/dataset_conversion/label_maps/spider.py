@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnunet_textguided.dataset_conversion.labels import CANAL_CODE, spine_labels
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import CANAL_CODE, spine_labels
 
 SEQUENCES = ("t1", "t2", "t2_SPACE")
 PARTIAL_CHOICES = ("vertebra", "background", "ignore")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_textguided.dataset_conversion.problems import CaseError
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 

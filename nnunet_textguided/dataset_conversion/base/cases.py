@@ -9,7 +9,7 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from nnunet_textguided.dataset_conversion.geometry import (
+from nnunet_textguided.dataset_conversion.base.geometry import (
     Geometry,
     check_same_grid,
     read_mask,
@@ -18,10 +18,10 @@ from nnunet_textguided.dataset_conversion.geometry import (
     to_canonical,
     write_volume,
 )
-from nnunet_textguided.dataset_conversion.labels import map_codes
-from nnunet_textguided.dataset_conversion.manifest import sha256_of
-from nnunet_textguided.dataset_conversion.problems import CaseError
-from nnunet_textguided.dataset_conversion.target import FILE_ENDING, IMAGES, LABELS
+from nnunet_textguided.dataset_conversion.base.manifest import sha256_of
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
+from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import map_codes
 
 
 @dataclass(frozen=True)
