@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_conversion.base.cases import CaseTask
-from nnunet_textguided.dataset_conversion.base.conversion import DatasetDescription, run_conversion
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
+from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
+from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.label_maps.spider import (
@@ -79,9 +80,7 @@ def convert_spider(
     dataset_id: int,
     name: str = "SPIDER",
     options: SpiderOptions | None = None,
-    *,
-    processes: int = 1,
-    overwrite: bool = False,
+    settings: RunSettings | None = None,
 ) -> tuple[Path, Manifest]:
     """Convert SPIDER, in full or any part of it, to an nnU-Net raw data set.
 
@@ -90,8 +89,7 @@ def convert_spider(
         dataset_id: nnU-Net's number of the data set.
         name: Its name.
         options: What to convert and how.
-        processes: Number of processes.
-        overwrite: Replace an earlier conversion.
+        settings: How to run.
 
     Returns:
         The folder written, and the manifest, whose `problems` say what could not be converted.
@@ -122,7 +120,7 @@ def convert_spider(
         **_findings(source, options, list(labels)),
     )
     fresh = Manifest("spider", _as_json(options, sequences), str(source), problems=problems, skipped=skipped)
-    manifest = run_conversion(tasks, description, fresh, folder, processes=processes, overwrite=overwrite)
+    manifest = run_conversion(tasks, description, fresh, folder, settings or RunSettings())
     return folder, manifest
 
 
@@ -177,7 +175,7 @@ def find_series(source: Path) -> tuple[Series, dict[str, str]]:
 
 def _tasks(
     series: Series, sequences: Sequence[str], options: SpiderOptions, source: Path, target: Path
-) -> tuple[list[CaseTask], dict[str, str]]:
+) -> tuple[list[FileCase], dict[str, str]]:
     """Make a task of every case, and list the patients who have none."""
     table = spider_table(options.canal, options.partial, options.above)
     tasks, skipped = [], {}
@@ -188,7 +186,10 @@ def _tasks(
             skipped[f"spider_{patient:03d}"] = f"has {', '.join(found)}, not {wanted}"
         for case, images in cases.items():
             mask = source / "masks" / images[0].name
-            tasks.append(CaseTask(case, f"spider_{patient:03d}", images, mask, table, source, target))
+            owner = f"spider_{patient:03d}"
+            tasks.append(
+                FileCase(case=case, patient=owner, images=images, mask=mask, table=table, source=source, target=target)
+            )
     return tasks, skipped
 
 

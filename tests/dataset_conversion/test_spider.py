@@ -10,8 +10,9 @@ import pytest
 import SimpleITK as sitk
 from spider_trees import Writer, volume
 
-from nnunet_textguided.dataset_conversion.base import conversion
+from nnunet_textguided.dataset_conversion.base import workers
 from nnunet_textguided.dataset_conversion.base.cases import convert_case
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
 from nnunet_textguided.dataset_conversion.spider import SpiderOptions, convert_spider
 from nnunet_textguided.errors import UserError
 
@@ -173,8 +174,8 @@ def test_worker_processes_give_the_same_as_none(spider_source: Path, write_serie
     for patient in (1, 2, 3):
         write_series(f"{patient}_t2")
     _break_code(spider_source)
-    alone, manifest = convert_spider(spider_source, 501, processes=1)
-    pooled, pooled_manifest = convert_spider(spider_source, 502, processes=2)
+    alone, manifest = convert_spider(spider_source, 501, settings=RunSettings(processes=1))
+    pooled, pooled_manifest = convert_spider(spider_source, 502, settings=RunSettings(processes=2))
     assert pooled_manifest.cases == manifest.cases
     assert pooled_manifest.problems == manifest.problems
     for name in _files(alone) - {"manifest.json"}:
@@ -225,13 +226,13 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         write_series(f"{patient}_t2", (patient, 201))
     done: list[str] = []
 
-    def interrupted(task: object) -> dict:
+    def interrupted(task: object, write: bool) -> dict:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(task.case)
         return convert_case(task)
 
-    monkeypatch.setattr(conversion, "convert_case", interrupted)
+    monkeypatch.setattr(workers, "convert_case", interrupted)
     with pytest.raises(KeyboardInterrupt):
         convert_spider(spider_source, 501)
     monkeypatch.undo()
@@ -300,7 +301,7 @@ def test_a_finished_data_set_is_left_alone_without_overwrite(
         convert_spider(spider_source, 501, options=SpiderOptions(canal=True))
     assert {name: (folder / name).stat().st_mtime_ns for name in _files(folder)} == before
     options = SpiderOptions(sequences=("t2",), canal=True)
-    convert_spider(spider_source, 501, options=options, overwrite=True)
+    convert_spider(spider_source, 501, options=options, settings=RunSettings(overwrite=True))
     assert {name for name in _files(folder) if "labelsTr" in name} == {
         "labelsTr/spider_001.nii.gz",
         "labelsTr/spider_002.nii.gz",
@@ -316,7 +317,7 @@ def test_a_folder_of_someone_else_is_left_alone_even_with_overwrite(
     (nnunet_raw / "Dataset501_SPIDER").mkdir(parents=True)
     (nnunet_raw / "Dataset501_SPIDER" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="not written by this command"):
-        convert_spider(spider_source, 501, overwrite=True)
+        convert_spider(spider_source, 501, settings=RunSettings(overwrite=True))
     assert _files(nnunet_raw) == {"Dataset501_SPIDER/notes.txt"}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 
 MANIFEST_FILE = "manifest.json"
+ACCEPTED = "accepted"
+"""Entry of a case's record whose label map was replaced by a mask of the user's own: it is not written again."""
 _FORMAT = 1
 _SECONDS_BETWEEN_SAVES = 2.0
+_SHARE_OF_TIME = 0.05  # spent on saving at most: the manifest of thousands of cases takes a while to write
 _CHUNK_BYTES = 1 << 20
 
 
@@ -26,9 +30,10 @@ class Manifest:
         options: Everything that changes what is written; JSON-ready.
         source: Folder the data came from.
         complete: Whether every case of the source was converted without a problem.
-        cases: Case to its record: patient, sources with sha256, geometry, codes, files written.
+        cases: Case to its record: patient, sources with sha256, geometry, codes or series chosen, notes on decisions,
+            findings, files written.
         problems: Case (or file) to what is wrong with it.
-        skipped: Patient to why there is no case, by the user's own choice of options.
+        skipped: Patient or file to why there is no case of it, by the user's own choice of options.
         splits: Where the splits come from.
     """
 
@@ -41,6 +46,7 @@ class Manifest:
     skipped: dict[str, str] = field(default_factory=dict)
     splits: str = ""
     _last_save: float = field(default=0.0, repr=False)
+    _save_seconds: float = field(default=0.0, repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Manifest | None:
@@ -69,11 +75,12 @@ class Manifest:
         Args:
             folder: nnUNet_raw/DatasetXXX_Name.
         """
+        begin = time.monotonic()
         self.cases = dict(sorted(self.cases.items()))
-        content = {"format": _FORMAT, **asdict(self)}
-        del content["_last_save"]
-        save_json_atomic(content, folder / MANIFEST_FILE)
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self) if not entry.name.startswith("_")}
+        save_json_atomic({"format": _FORMAT, **content}, folder / MANIFEST_FILE)
         self._last_save = time.monotonic()
+        self._save_seconds = self._last_save - begin
 
     def save_now_and_then(self, folder: Path) -> None:
         """Write the manifest unless it was written moments ago, so that a killed run loses next to nothing.
@@ -81,7 +88,8 @@ class Manifest:
         Args:
             folder: nnUNet_raw/DatasetXXX_Name.
         """
-        if time.monotonic() - self._last_save > _SECONDS_BETWEEN_SAVES:
+        pause = max(_SECONDS_BETWEEN_SAVES, self._save_seconds / _SHARE_OF_TIME)
+        if time.monotonic() - self._last_save > pause:
             self.save(folder)
 
 
@@ -96,3 +104,13 @@ def sha256_of(path: Path) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_of_files(hashes: Mapping[str, str]) -> str:
+    """Return one SHA-256 for many files: of their names and hashes, in order of the names.
+
+    Args:
+        hashes: Name -> hexadecimal SHA-256.
+    """
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()

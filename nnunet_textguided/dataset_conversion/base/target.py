@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_conversion.base.manifest import MANIFEST_FILE, Manifest
+from nnunet_textguided.dataset_conversion.base.manifest import ACCEPTED, MANIFEST_FILE, Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.nnunet_paths import PURPOSES, missing_paths, require_paths
@@ -54,9 +54,16 @@ def open_manifest(folder: Path, fresh: Manifest, overwrite: bool) -> Manifest:
         `fresh`, with the case records of the earlier run where there was one.
 
     Raises:
-        UserError: The folder holds a finished data set, one made with other options, or one not made by a converter.
+        UserError: The folder holds a finished data set, one made with other options, one not made by a converter, or
+            masks that the user corrected and `overwrite` would lose.
     """
     existing = Manifest.load(folder)
+    accepted = [case for case, record in (existing.cases if existing else {}).items() if ACCEPTED in record]
+    if accepted and overwrite:
+        raise UserError(
+            f"{folder} holds {len(accepted)} label maps that were accepted with `complete`, such as {accepted[0]}: "
+            "--overwrite would lose them. Convert under another id (-d) or name (--name), or move the folder away."
+        )
     if existing is None and folder.exists() and any(folder.iterdir()):
         raise UserError(
             f"{folder} exists and was not written by this command (no {MANIFEST_FILE}). It is left alone, also with "
