@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DATASETS: dict[str, tuple[str, str]] = {
     "spider": ("SPIDER", "SPIDER lumbar MRI (Zenodo 10159290), whole or in part"),
+    "mrspineseg": ("MRSpineSeg", "MRSpineSeg challenge: T2 MRI and masks of 19 structures"),
+    "generic": ("Generic", "any folder of images and masks, with a label map as JSON"),
+    "combined": ("Combined", "several converted data sets as one"),
 }
 """Data set -> (nnU-Net's name for it, one line of help); its options are in the module of that name in cli/datasets."""
 
