@@ -195,7 +195,7 @@ def _joined_missing(parts: Sequence[Part], labels: Mapping[str, int]) -> dict[st
             if missing.setdefault(source, names) != names:
                 raise UserError(
                     f"{part.folder.name}: its cases {source}_... lack {names}, those of another data set "
-                    f"{missing[source]}. Convert one of the two under another name, so that their cases can be told apart."
+                    f"{missing[source]}. Convert one of the two under another name, so that cases can be told apart."
                 )
     return {source: names for source, names in missing.items() if names}
 

@@ -138,6 +138,8 @@ def _read_study(entry: Mapping[str, Any]) -> AnnotatedStudy:
         return AnnotatedStudy(
             str(entry["studyUid"]), str(data["seriesUid"]), str(data["instanceUid"]), tuple(points), tuple(notes)
         )
+    except CaseError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise CaseError(f"is not written as the release is ({type(error).__name__}: {error})") from error
 
