@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nnunet_textguided.dataset_conversion.base.description import DatasetDescrip
 from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.names import case_name
-from nnunet_textguided.dataset_conversion.base.pairing import NamePattern, complete_cases, find_cases
+from nnunet_textguided.dataset_conversion.base.pairing import FoundCases, NamePattern, complete_cases, find_cases
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.generic_labels import read_labels
 from nnunet_textguided.dataset_conversion.own_findings import read_findings_by_case
@@ -97,16 +98,7 @@ def convert_generic(
     source = Path(source).absolute()
     folder = dataset_folder(dataset_id, name)
     labels = read_labels(Path(label_map), options.keep_unlabelled)
-    has_channels = "{channel}" in options.image_name
-    pattern = NamePattern(options.image_name, options.channels)
-    found = find_cases(source, (options.images, pattern), (options.masks, NamePattern(options.mask_name)))
-    cases = complete_cases(found, options.channels if has_channels else ("",), options.keep_unlabelled)
-    if not cases:
-        lines = "".join(f"\n  {problem}" for problem in found.problems.values())
-        raise UserError(
-            f"No case in {source}: images are looked for as {options.images}/{options.image_name}, masks as "
-            f"{options.masks}/{options.mask_name}.{lines}"
-        )
+    found, cases = _find(source, options)
     prefix = case_name(name).lower()
     names = {case: case if case.startswith(f"{prefix}_") else f"{prefix}_{case}" for case in cases}
     tasks = [
@@ -134,6 +126,23 @@ def convert_generic(
     table = {str(code): target for code, target in sorted(labels.table.items())}
     fresh = Manifest("generic", {**_as_json(options), "table": table}, str(source), problems=found.problems)
     return folder, run_conversion(tasks, description, fresh, folder, settings or RunSettings())
+
+
+def _find(
+    source: Path, options: GenericOptions
+) -> tuple[FoundCases, Mapping[str, tuple[tuple[Path, ...], Path | None]]]:
+    """Find the files, and case -> its channels and mask."""
+    pattern = NamePattern(options.image_name, options.channels)
+    found = find_cases(source, (options.images, pattern), (options.masks, NamePattern(options.mask_name)))
+    channels = options.channels if "{channel}" in options.image_name else ("",)
+    cases = complete_cases(found, channels, options.keep_unlabelled)
+    if not cases:
+        lines = "".join(f"\n  {problem}" for problem in found.problems.values())
+        raise UserError(
+            f"No case in {source}: images are looked for as {options.images}/{options.image_name}, masks as "
+            f"{options.masks}/{options.mask_name}.{lines}"
+        )
+    return found, cases
 
 
 def _as_json(options: GenericOptions) -> dict[str, object]:
