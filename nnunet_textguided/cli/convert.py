@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DATASETS: dict[str, tuple[str, str]] = {
     "spider": ("SPIDER", "SPIDER lumbar MRI (Zenodo 10159290), whole or in part"),
     "mrspineseg": ("MRSpineSeg", "MRSpineSeg challenge: T2 MRI and masks of 19 structures"),
+    "tianchi": ("Tianchi", "Tianchi spinal disease set: DICOM and points of findings"),
+    "rsna2024": ("RSNA2024", "RSNA 2024 lumbar spine: DICOM and severities"),
+    "sudirman": ("Sudirman", "lumbar MRI of 515 patients without labels, and the radiologists' notes"),
     "generic": ("Generic", "any folder of images and masks, with a label map as JSON"),
     "combined": ("Combined", "several converted data sets as one"),
 }

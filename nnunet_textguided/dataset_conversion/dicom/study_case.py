@@ -1,0 +1,144 @@
+"""Cases that are made from the DICOM files of a study, without a mask."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
+from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
+from nnunet_textguided.dataset_conversion.dicom.study import find_dicom_files, read_study
+from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
+
+from nnunet_textguided.dataset_conversion.base.cases import (
+    CaseTask,
+    LoadedCase,
+    hash_file,
+    label_everywhere,
+    on_one_grid,
+)
+from nnunet_textguided.dataset_conversion.base.manifest import hash_of_files
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.annotations import Annotation
+
+Series = Mapping[str, list[SliceHeader]]
+
+
+@dataclass
+class Choice:
+    """What of a study becomes the channels.
+
+    Attributes:
+        stacks: Name of the channel -> its slices; the first one's grid is the case's.
+        notes: Decisions, one sentence each.
+        about: More for the case's record; JSON-ready.
+    """
+
+    stacks: dict[str, Stack]
+    notes: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCase(CaseTask):
+    """One study; every data set says which series are taken and what is known of it.
+
+    Attributes:
+        folders: Where its DICOM files are.
+        sequences: Channels to look for, such as `T2` and `T1`; the first one's grid is the case's.
+        ignore: nnU-Net's ignore label, for the label map.
+    """
+
+    folders: tuple[Path, ...]
+    sequences: tuple[str, ...]
+    ignore: int
+
+    @abstractmethod
+    def choose(self, series: Series) -> Choice:
+        """Choose the series.
+
+        Args:
+            series: Series -> headers of its slices.
+
+        Raises:
+            CaseError: A sequence is not there, or not whole.
+        """
+
+    def findings(self, series: Series) -> tuple[list[Annotation], list[str]]:
+        """Return what is known of the study, and notes on what is not; nothing where a data set has no findings.
+
+        Args:
+            series: Series -> headers of its slices.
+        """
+        return [], []
+
+    def knowledge(self) -> dict[str, str]:
+        """Return hashes of what is known besides the images, so that a change of it makes the case anew."""
+        return {}
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return one hash a folder, over the names and contents of its files."""
+        hashes = {}
+        for folder in self.folders:
+            files, _ = find_dicom_files(folder, self.source)
+            name = f"{self.relative(folder)} ({len(files)} files)"
+            hashes[name] = hash_of_files({self.relative(path): hash_file(path) for path in files})
+        return hashes | self.knowledge()
+
+    def load(self) -> LoadedCase:
+        """Read headers, choose series, read them onto one grid."""
+        files, notes = [], []
+        for folder in self.folders:
+            there, left_out = find_dicom_files(folder, self.source)
+            files += there
+            notes += left_out
+        if not files:
+            raise CaseError(f"no DICOM file in {', '.join(map(str, self.folders))}")
+        series, broken = read_study(files)
+        choice = self.choose(series)
+        images = {name: read_stack(stack) for name, stack in choice.stacks.items()}
+        channels, covered_by = on_one_grid(images)
+        annotations, odd = self.findings(series)
+        about = {"series": {name: stack.slices[0].series for name, stack in choice.stacks.items()}, **choice.about}
+        if covered_by:
+            about["covered_by"] = covered_by
+        notes += [*broken.values(), *choice.notes, *odd]
+        return LoadedCase(channels, label_everywhere(channels[0], self.ignore), about, notes, annotations)
+
+
+def sagittal_stacks(series: Series) -> tuple[list[Stack], list[str]]:
+    """Return the sagittal stacks of a study; a series that is not whole is left out and noted.
+
+    Args:
+        series: Series -> headers of its slices.
+    """
+    stacks, notes = [], []
+    for name, headers in series.items():
+        try:
+            found, odd = stacks_of(headers)
+        except CaseError as problem:
+            notes.append(f"series {name} left out: {problem}")
+            continue
+        sagittal = [stack for stack in found if stack.plane == "sagittal"]
+        if sagittal:
+            notes += odd
+        stacks += sagittal
+    return stacks, notes
+
+
+def check_sequences(chosen: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse channels that a data set does not have.
+
+    Args:
+        chosen: By the user.
+        there: What can be chosen.
+
+    Raises:
+        UserError: None, one that there is not, or one twice.
+    """
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(there):
+        raise UserError(f"Expected one or more of {', '.join(there)}, each at most once, got {' '.join(chosen)}.")
