@@ -25,7 +25,7 @@ setup(
         "dynamic-network-architectures>=0.4.1",
         "SimpleITK>=2.2.1",
         "batchgenerators>=0.25.1",
-        "pydicom>=2.4",
+        "pydicom>=3.0",
         "safetensors>=0.4",
         "huggingface_hub",
         "matplotlib",
