@@ -89,11 +89,12 @@ def _say_what_is_in_it(folder: Path, manifest: Manifest, dry_run: bool) -> None:
     from nnunet_textguided.findings.annotations import FINDINGS_FILE
 
     findings = brought_along(manifest)
+    where = f" in {folder / FINDINGS_FILE}" if (folder / FINDINGS_FILE).is_file() and not dry_run else ""
     if findings:
         present = sum(finding.present for finding in findings)
-        print(f"Findings: {len(findings)} decisions, {present} of them present.")
-    if (folder / FINDINGS_FILE).is_file() and not dry_run:
-        print(f"Findings: {folder / FINDINGS_FILE}.")
+        print(f"Findings: {len(findings)} decisions, {present} of them present{where}.")
+    elif where:
+        print(f"Findings{where}.")
     if missing_paths("nnUNet_preprocessed"):
         print("nnUNet_preprocessed is not set; `nnunet_textguided plan` will put the splits where nnU-Net reads them.")
 

@@ -13,7 +13,7 @@ from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.header import read_slice_header
-from nnunet_textguided.dataset_conversion.dicom.study import choose_sagittal
+from nnunet_textguided.dataset_conversion.dicom.study import best_of
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     Choice,
     Series,
@@ -56,7 +56,7 @@ class RsnaCase(StudyCase):
             if not stacks:
                 reason = "; ".join(odd) or f"the table names {', '.join(wanted) or 'none'}"
                 raise CaseError(f"has no whole sagittal {sequence} series ({reason})")
-            chosen[sequence], decisions = choose_sagittal(stacks, None)
+            chosen[sequence], decisions = best_of(stacks, sequence)
             notes += [*odd, *decisions]
         others = [name for name, text in self.rows.series.items() if text not in _DESCRIPTIONS.values()]
         return Choice(chosen, notes, {"series_left_out": others})

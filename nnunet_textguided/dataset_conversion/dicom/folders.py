@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import read_slice_header
 from nnunet_textguided.dataset_conversion.dicom.study import find_dicom_files
-
-from nnunet_textguided.dataset_conversion.base.problems import CaseError
 
 _TRIED = 5  # files of a folder; releases have unreadable ones among the others
 
@@ -20,18 +18,19 @@ def folders_by_study(source: Path) -> tuple[dict[str, list[Path]], dict[str, str
         source: Folder that holds folders of DICOM files, at any depth.
 
     Returns:
-        StudyInstanceUID -> folders in order of their names, and folder -> why it belongs to no study.
+        StudyInstanceUID -> folders in order of their names, and folder or link -> why it belongs to no study.
     """
+    files, left_out = find_dicom_files(source, source)
+    problems = {line: line for line in left_out}
+    by_folder: dict[Path, list[Path]] = {}
+    for path in files:
+        by_folder.setdefault(path.parent, []).append(path)
     studies: dict[str, list[Path]] = {}
-    problems: dict[str, str] = {}
-    for folder in sorted(Path(top) for top, _, names in os.walk(source) if names):
-        files, _ = find_dicom_files(folder, source, recursive=False)
-        if not files:
-            continue
+    for folder, there in sorted(by_folder.items()):
         try:
-            studies.setdefault(_study_of(files), []).append(folder)
+            studies.setdefault(_study_of(there), []).append(folder)
         except CaseError as problem:
-            problems[str(folder)] = str(problem)
+            problems[str(folder)] = f"none of the first {_TRIED} files tells its study: {problem}"
     return studies, problems
 
 
@@ -41,9 +40,13 @@ def _study_of(files: list[Path]) -> str:
     Raises:
         CaseError: Not one of the first files can be read.
     """
+    reason = CaseError(f"{files[0].parent}: no StudyInstanceUID")
     for path in files[:_TRIED]:
         try:
-            return read_slice_header(path).study
+            study = read_slice_header(path).study
         except CaseError as problem:
-            last = problem
-    raise last
+            reason = problem
+        else:
+            if study:
+                return study
+    raise reason

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader, Vecto
 
 SAGITTAL, CORONAL, AXIAL, OBLIQUE = "sagittal", "coronal", "axial", "oblique"
 _PLANES = (SAGITTAL, CORONAL, AXIAL)  # by the world axis that the normal lies nearest to: x, y, z
-_PLANE_COSINE = 0.75  # as public code for Tianchi's data has it: reference/datasets.md section 2 (c)
+_PLANE_COSINE = 0.75  # as public code for Tianchi's data has it (wolaituodiban/spinal_detection_baseline)
 _GAP = 1.5  # times the median distance: from here on a slice is missing in between
 _JITTER = 0.1  # of the median distance, by which distances may differ without a word
 _MISPLACED = 0.25  # of the distance between slices, by which a slice may be off the regular grid
@@ -126,7 +127,7 @@ def _blocks(stack: Stack, notes: list[str]) -> list[Stack]:
         raise CaseError(f"{gap}: slices are missing; fetch the series again, or leave it out")
     notes.append(f"{gap}: taken as {len(gaps) + 1} blocks")
     edges = [0, *(gaps + 1), len(stack.slices)]
-    return [Stack(stack.slices[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [Stack(stack.slices[start:end]) for start, end in pairwise(edges)]
 
 
 def _check_even(stack: Stack, notes: list[str]) -> None:

@@ -79,11 +79,7 @@ def stacks_of_study(series: Mapping[str, Sequence[SliceHeader]]) -> tuple[list[S
 
 
 def choose_sagittal(stacks: Iterable[Stack], wanted: str) -> tuple[Stack, list[str]]:
-    """Choose a study's sagittal stack of a weighting.
-
-    Without fat suppression before with it, then most slices, then finest pixels. Where stacks are still equal, as
-    where no description speaks of fat suppression, the brighter one: the rule that public code for Tianchi's data has
-    for leaving out fat-suppressed series (reference/datasets.md section 2c), applied to the middle slices.
+    """Choose a study's sagittal stack of a weighting, as the headers tell it.
 
     Args:
         stacks: Of one study.
@@ -102,6 +98,24 @@ def choose_sagittal(stacks: Iterable[Stack], wanted: str) -> tuple[Stack, list[s
             f"{stack.name}: {stack.plane} {weighting(stack) or 'of no known weighting'}" for stack in stacks
         )
         raise CaseError(f"expected a sagittal {wanted} series, found none among {there or 'no stacks at all'}")
+    return best_of(left, wanted)
+
+
+def best_of(stacks: Sequence[Stack], wanted: str) -> tuple[Stack, list[str]]:
+    """Choose one of several stacks of a weighting.
+
+    Without fat suppression before with it, then most slices, then finest pixels. Where stacks are still equal, as
+    where no description speaks of fat suppression, the brighter one: the rule that public code for Tianchi's data has
+    for leaving out fat-suppressed series, applied to the middle slices.
+
+    Args:
+        stacks: One or more.
+        wanted: What they are called in the notes.
+
+    Returns:
+        The stack, and a note on every decision between several.
+    """
+    left = list(stacks)
     notes: list[str] = []
     for reason, measure in _PREFERENCES:
         if len(left) == 1:

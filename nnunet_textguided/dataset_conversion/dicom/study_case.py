@@ -8,11 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
-from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
-from nnunet_textguided.dataset_conversion.dicom.study import find_dicom_files, read_study
-from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
-
 from nnunet_textguided.dataset_conversion.base.cases import (
     CaseTask,
     LoadedCase,
@@ -22,6 +17,10 @@ from nnunet_textguided.dataset_conversion.base.cases import (
 )
 from nnunet_textguided.dataset_conversion.base.manifest import hash_of_files
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
+from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
+from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
+from nnunet_textguided.dataset_conversion.dicom.study import find_dicom_files, read_study
+from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
 
@@ -84,7 +83,7 @@ class StudyCase(CaseTask):
         """Return one hash a folder, over the names and contents of its files."""
         hashes = {}
         for folder in self.folders:
-            files, _ = find_dicom_files(folder, self.source)
+            files, _ = _files_of(folder, self.source)
             name = f"{self.relative(folder)} ({len(files)} files)"
             hashes[name] = hash_of_files({self.relative(path): hash_file(path) for path in files})
         return hashes | self.knowledge()
@@ -93,7 +92,7 @@ class StudyCase(CaseTask):
         """Read headers, choose series, read them onto one grid."""
         files, notes = [], []
         for folder in self.folders:
-            there, left_out = find_dicom_files(folder, self.source)
+            there, left_out = _files_of(folder, self.source)
             files += there
             notes += left_out
         if not files:
@@ -108,6 +107,12 @@ class StudyCase(CaseTask):
             about["covered_by"] = covered_by
         notes += [*broken.values(), *choice.notes, *odd]
         return LoadedCase(channels, label_everywhere(channels[0], self.ignore), about, notes, annotations)
+
+
+def _files_of(folder: Path, source: Path) -> tuple[list[Path], list[str]]:
+    """List the DICOM files of a folder; sub-folders may be another study's and are listed by themselves."""
+    files, left_out = find_dicom_files(folder, source)
+    return [path for path in files if path.parent == folder], left_out
 
 
 def sagittal_stacks(series: Series) -> tuple[list[Stack], list[str]]:
