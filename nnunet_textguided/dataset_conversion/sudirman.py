@@ -17,12 +17,12 @@ from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.tables import plain, read_rows
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
-from nnunet_textguided.dataset_conversion.dicom.study import choose_sagittal
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     Choice,
     Series,
     StudyCase,
     check_sequences,
+    choose_sequence,
     sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
@@ -41,11 +41,7 @@ class SudirmanCase(StudyCase):
     def choose(self, series: Series) -> Choice:
         """Take the sagittal series by their headers."""
         stacks, notes = sagittal_stacks(series)
-        chosen = {}
-        for sequence in self.sequences:
-            chosen[sequence], decisions = choose_sagittal(stacks, sequence)
-            notes += decisions
-        return Choice(chosen, notes)
+        return Choice({sequence: choose_sequence(stacks, sequence, notes) for sequence in self.sequences}, notes)
 
 
 def convert_sudirman(

@@ -15,12 +15,12 @@ from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
-from nnunet_textguided.dataset_conversion.dicom.study import choose_sagittal
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     Choice,
     Series,
     StudyCase,
     check_sequences,
+    choose_sequence,
     sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.dicom.volume import voxel_to_world
@@ -56,8 +56,7 @@ class TianchiCase(StudyCase):
                     )
                 chosen[sequence] = holding[0]
             else:
-                chosen[sequence], decisions = choose_sagittal(stacks, sequence)
-                notes += decisions
+                chosen[sequence] = choose_sequence(stacks, sequence, notes)
         return Choice(chosen, notes)
 
     def findings(self, series: Series) -> tuple[list[Annotation], list[str]]:

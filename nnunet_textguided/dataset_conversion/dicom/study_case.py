@@ -19,7 +19,7 @@ from nnunet_textguided.dataset_conversion.base.manifest import hash_of_files
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
 from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
-from nnunet_textguided.dataset_conversion.dicom.study import find_dicom_files, read_study
+from nnunet_textguided.dataset_conversion.dicom.study import choose_sagittal, find_dicom_files, read_study
 from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
@@ -133,6 +133,25 @@ def sagittal_stacks(series: Series) -> tuple[list[Stack], list[str]]:
             notes += odd
         stacks += sagittal
     return stacks, notes
+
+
+def choose_sequence(stacks: Sequence[Stack], sequence: str, notes: list[str]) -> Stack:
+    """Choose the stack of a sequence by the headers.
+
+    Args:
+        stacks: Of one study.
+        sequence: T1 or T2.
+        notes: Of `sagittal_stacks`; decisions are added.
+
+    Raises:
+        CaseError: There is none; the notes are part of the text, as they say what was left out and why.
+    """
+    try:
+        stack, decisions = choose_sagittal(stacks, sequence)
+    except CaseError as problem:
+        raise CaseError("; ".join([str(problem), *notes])) from problem
+    notes += decisions
+    return stack
 
 
 def check_sequences(chosen: Sequence[str], there: Sequence[str]) -> None:
