@@ -16,32 +16,13 @@ from nnunet_textguided.dataset_conversion.dicom.tags import number, required_num
 
 Vector = tuple[float, float, float]
 
-_KEYWORDS = [
-    "SOPInstanceUID",
-    "SeriesDescription",
-    "PatientID",
-    "ScanningSequence",
-    "ScanOptions",
-    "SliceThickness",
-    "RepetitionTime",
-    "EchoTime",
-    "InversionTime",
-    "EchoNumbers",
-    "ProtocolName",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "InstanceNumber",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "BitsAllocated",
+_KEYWORDS = (
+    "SOPInstanceUID", "SeriesDescription", "PatientID", "ScanningSequence", "ScanOptions", "SliceThickness",
+    "RepetitionTime", "EchoTime", "InversionTime", "EchoNumbers", "ProtocolName", "StudyInstanceUID",
+    "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SamplesPerPixel",
+    "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated",
     "PerFrameFunctionalGroupsSequence",
-]
+)  # fmt: skip
 _TAGS = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
 _AXIS_TOLERANCE = 1e-2  # of unit length and right angle, as for other images (base/geometry.py)
 

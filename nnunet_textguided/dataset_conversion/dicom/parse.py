@@ -9,8 +9,12 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
-from pydicom.uid import ImplicitVRLittleEndian as ImplicitVR
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 
@@ -66,7 +70,7 @@ def transfer_syntax(dataset: Dataset) -> str:
     if named:
         return str(named)
     implicit, little = dataset.original_encoding
-    return str(ImplicitVR if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
 def _parse(stream: BinaryIO, tags: Sequence[int], path: Path) -> Dataset:
@@ -98,8 +102,6 @@ def _pixel_bytes(stream: BinaryIO, dataset: Dataset, path: Path) -> int | None:
     if byte_order is None and stream.tell() < size:
         raise CaseError(f"{path}: expected an image, found no pixel data in it; leave it out")
     if byte_order is None or len(length) < 4:
-        raise CaseError(
-            f"{path}: ends before its pixel data: cut off, or not an image; fetch it again, or leave it out"
-        )
+        raise CaseError(f"{path}: ends before its pixel data: cut off, or no image; fetch it again, or leave it out")
     declared = int.from_bytes(length, byte_order)
     return None if declared == _UNDEFINED_LENGTH else min(declared, size - stream.tell())

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.grouping import (
+    alike_slices,
     axes_of,
     lines_of_slices,
     name_of,
@@ -97,17 +99,30 @@ def stacks_of(headers: Iterable[SliceHeader]) -> tuple[list[Stack], list[str]]:
         The stacks, and notes on what is unusual in them.
 
     Raises:
-        CaseError: Slices are missing or unevenly spaced, or different images claim one position.
+        CaseError: Slices are missing, unevenly spaced or drift sideways, or different images claim one position.
     """
     stacks: list[Stack] = []
     notes: list[str] = []
-    for line in lines_of_slices(headers):
-        slices, copies = without_copies(line)
-        notes += copies
-        for block in _blocks(Stack(tuple(slices)), notes):
-            _check_even(block, notes)
-            stacks.append(block)
+    for group in alike_slices(headers):
+        lines = lines_of_slices(group)
+        _check_not_sheared(lines)
+        for line in lines:
+            slices, copies = without_copies(line)
+            notes += copies
+            for block in _blocks(Stack(tuple(slices)), notes):
+                _check_even(block, notes)
+                stacks.append(block)
     return stacks, notes + _repeated_numbers(stacks)
+
+
+def _check_not_sheared(lines: Sequence[Sequence[SliceHeader]]) -> None:
+    """Refuse sagittal slices that drift sideways: on a rectangular grid most of them would be misplaced."""
+    if len(lines) > 1 and Stack(tuple(lines[0])).plane == SAGITTAL and min(map(len, lines)) == 1:
+        places = " and ".join(f"{numbered(line[0])} at {line[0].position}" for line in lines[:2])
+        raise CaseError(
+            f"{name_of(lines[0][0])}: parallel slices are not above each other, such as {places}: they make no "
+            "rectangular grid; leave the series out"
+        )
 
 
 def _blocks(stack: Stack, notes: list[str]) -> list[Stack]:
@@ -126,7 +141,7 @@ def _blocks(stack: Stack, notes: list[str]) -> list[Stack]:
         raise CaseError(f"{gap}: slices are missing; fetch the series again, or leave it out")
     notes.append(f"{gap}: taken as {len(gaps) + 1} blocks")
     edges = [0, *(gaps + 1), len(stack.slices)]
-    return [Stack(stack.slices[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [Stack(stack.slices[start:end]) for start, end in pairwise(edges)]
 
 
 def _check_even(stack: Stack, notes: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
@@ -114,6 +115,9 @@ def choose_sagittal(stacks: Iterable[Stack], wanted: str) -> tuple[Stack, list[s
         left = best
     if len(left) > 1:
         notes.append(f"sagittal {wanted}: {len(left)} stacks are alike; took the first, {left[0].name}")
+    chosen = left[0].slices[0]
+    if weighting(replace(chosen, echo_time=None)) is None:
+        notes.append(f"sagittal {wanted}: {left[0].name} is taken for it by its echo time, {chosen.echo_time:.4g} ms")
     return left[0], notes
 
 
@@ -140,9 +144,9 @@ def _walk(folder: Path, root: Path, seen: set[str], problems: list[str]) -> Iter
         path = Path(entry.path)
         if entry.name.startswith(".") or (entry.is_symlink() and not _leads_inside(path, root, problems)):
             continue
-        if not entry.is_dir():
+        if entry.is_file():
             yield path
-        elif (real := os.path.realpath(path)) not in seen:
+        elif entry.is_dir() and (real := os.path.realpath(path)) not in seen:
             seen.add(real)
             yield from _walk(path, root, seen, problems)
 
@@ -151,7 +155,7 @@ def _leads_inside(path: Path, root: Path, problems: list[str]) -> bool:
     """Tell whether a path exists and, all links followed, lies in `root`; add a line where it does not."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
-        problems.append(f"{path}: is a link out of {root}; left out")
+        problems.append(f"{path}: leads out of {root}; left out")
     elif not real.exists():
         problems.append(f"{path}: leads to nothing; left out")
     else:
@@ -164,5 +168,5 @@ def _is_dicom(path: Path) -> bool:
         return False
     try:
         return path.suffix.lower() in _DICOM_SUFFIXES or has_magic(path)
-    except OSError:  # a pipe, or no permission: said when it is read, if its name claims DICOM
+    except OSError:  # no permission: said where a DICOM suffix gets it read
         return False
