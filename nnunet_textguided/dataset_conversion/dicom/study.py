@@ -99,10 +99,9 @@ def choose_sagittal(stacks: Iterable[Stack], wanted: str) -> tuple[Stack, list[s
     stacks = list(stacks)
     left = [stack for stack in stacks if stack.plane == SAGITTAL and weighting(stack) == wanted]
     if not left:
-        there = "; ".join(
-            f"{stack.name}: {stack.plane} {weighting(stack) or 'of no known weighting'}" for stack in stacks
-        )
-        raise CaseError(f"expected a sagittal {wanted} series, found none among {there or 'no stacks at all'}")
+        found = [f"{stack.name}: {stack.plane}, {weighting(stack) or 'neither T1 nor T2'}" for stack in stacks]
+        listed = "; ".join(found) or "no series with a regular grid"
+        raise CaseError(f"expected a sagittal {wanted} series, found {listed}")
     notes: list[str] = []
     for reason, measure in _PREFERENCES:
         if len(left) == 1:
