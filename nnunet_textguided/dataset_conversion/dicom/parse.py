@@ -73,6 +73,15 @@ def transfer_syntax(dataset: Dataset) -> str:
     return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
+def one_line(error: Exception) -> str:
+    """Return an error's text without its line breaks.
+
+    Args:
+        error: Of any library.
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _parse(stream: BinaryIO, tags: Sequence[int], path: Path) -> Dataset:
     start = stream.read(_PREAMBLE_BYTES + len(_MAGIC))
     not_dicom = CaseError(f"{path}: is not a DICOM file; remove it, or fetch it again")
@@ -84,7 +93,9 @@ def _parse(stream: BinaryIO, tags: Sequence[int], path: Path) -> Dataset:
     except OSError:
         raise
     except Exception as error:  # pydicom raises whatever its parser stumbles over first
-        raise CaseError(f"{path}: its DICOM header is damaged or cut off ({error}); fetch it again") from error
+        raise CaseError(
+            f"{path}: its DICOM header is damaged or cut off ({one_line(error)}); fetch it again"
+        ) from error
     if not _is_part_10(start) and not any(keyword in dataset for keyword in _IMAGE_HAS_ONE_OF):
         raise not_dicom
     return dataset

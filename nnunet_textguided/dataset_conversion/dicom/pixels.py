@@ -23,6 +23,7 @@ from pydicom.uid import (
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
+from nnunet_textguided.dataset_conversion.dicom.parse import one_line
 
 GDCM_DECODES = frozenset(
     (
@@ -86,7 +87,9 @@ def _stored_bytes(header: SliceHeader) -> bytes:
             warnings.simplefilter("ignore")
             return pydicom.dcmread(header.path, force=True, specific_tags=["PixelData"]).PixelData
     except Exception as error:  # pydicom raises whatever its parser stumbles over first
-        raise CaseError(f"{header.path}: its pixel data are damaged or cut off ({error}); fetch it again") from error
+        raise CaseError(
+            f"{header.path}: its pixel data are damaged or cut off ({one_line(error)}); fetch it again"
+        ) from error
 
 
 def _read_with_gdcm(header: SliceHeader) -> np.ndarray:
@@ -112,4 +115,4 @@ def _read_with_plugin(header: SliceHeader) -> np.ndarray:
             dataset = pydicom.dcmread(header.path, force=True)
             return apply_presentation_lut(apply_rescale(dataset.pixel_array, dataset), dataset)
     except Exception as error:  # each plugin has its own exceptions
-        raise CaseError(f"{told}; pydicom found it damaged ({error}); fetch it again") from error
+        raise CaseError(f"{told}; pydicom found it damaged ({one_line(error)}); fetch it again") from error
