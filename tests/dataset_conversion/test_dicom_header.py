@@ -166,11 +166,11 @@ def test_a_missing_file_is_named(path):
     assert "cannot be read: No such file" in problem_of(path)
 
 
-@pytest.mark.parametrize("preamble", [True, False])
-def test_a_header_cut_off_anywhere_is_refused(path, preamble):
+@pytest.mark.parametrize(("preamble", "step"), [(True, 7), (False, 1)])
+def test_a_header_cut_off_anywhere_is_refused(path, preamble, step):
     whole = write_slice(path, PIXELS, preamble=preamble, SliceThickness=4.0, EchoTime=90.0).read_bytes()
     header_bytes = len(whole) - PIXELS.nbytes
-    for length in range(header_bytes):
+    for length in range(0, header_bytes, step):
         path.write_bytes(whole[:length])
         problem_of(path)
     path.write_bytes(whole[:header_bytes])
