@@ -211,7 +211,8 @@ def test_slices_without_number_are_called_by_their_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("thickness", "depth", "said"), [(3.5, 3.5, "its SliceThickness 3.5 mm"), (None, 1.0, "unknown, so taken as 1 mm")]
+    ("thickness", "depth", "said"),
+    [(3.5, 3.5, "its SliceThickness 3.5 mm"), (None, 1.0, "unknown, so taken as 1 mm"), (-1.0, 1.0, "unknown")],
 )
 def test_one_slice_is_a_stack_whose_depth_is_noted(tmp_path, thickness, depth, said):
     (stack,), (note,) = stacks_of(series(tmp_path, TINY[:1], SliceThickness=thickness))

@@ -125,7 +125,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         int(required_numbers(dataset, keyword, 1, path, positive=True)[0])
         for keyword in ("Rows", "Columns", "BitsAllocated")
     )
-    instance_number = number(dataset, "InstanceNumber")
+    instance_number, thickness = number(dataset, "InstanceNumber"), number(dataset, "SliceThickness")
     return SliceHeader(
         path=path,
         study=text(dataset, "StudyInstanceUID"),
@@ -147,7 +147,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         echo_time=number(dataset, "EchoTime"),
         repetition_time=number(dataset, "RepetitionTime"),
         inversion_time=number(dataset, "InversionTime"),
-        thickness=number(dataset, "SliceThickness"),
+        thickness=thickness if thickness and thickness > 0 else None,
         bits=bits,
         pixel_bytes=pixel_bytes,
     )
