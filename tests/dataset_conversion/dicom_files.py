@@ -86,11 +86,14 @@ def write_slice(
         "HighBit": 8 * array.itemsize - 1,
         "PixelRepresentation": int(array.dtype.kind == "i"),
     }
-    body = _dataset({**values, **tags})
+    values.update(tags)
     start = bytes(128) + b"DICM" if preamble else b""
     if meta:
-        group = _dataset({"MediaStorageSOPInstanceUID": instance, "TransferSyntaxUID": transfer_syntax})
-        start += _element("FileMetaInformationGroupLength", len(group)) + group
+        group = {"MediaStorageSOPClassUID": values["SOPClassUID"], "MediaStorageSOPInstanceUID": instance}
+        group["TransferSyntaxUID"] = transfer_syntax
+        encoded = _dataset(group | {keyword: values.pop(keyword) for keyword in tags if keyword in group})
+        start += _element("FileMetaInformationGroupLength", len(encoded)) + encoded
+    body = _dataset(values)
     path.write_bytes(start + body + _pixel_data(array, frame))
     return path
 

@@ -45,17 +45,25 @@ def numbered(header: SliceHeader) -> str:
     return header.path.name if header.number is None else f"instance {header.number}"
 
 
-def lines_of_slices(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
-    """Sort slices into lines: parallel, of one size, pixel spacing and echo, and above each other.
+def alike_slices(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
+    """Sort slices into groups that are parallel and of one size, pixel spacing and echo.
 
     Args:
         headers: The slices of one series.
+    """
+    return _grouped(headers, _alike)
+
+
+def lines_of_slices(group: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
+    """Sort alike slices into lines of slices that are above each other.
+
+    Args:
+        group: Parallel slices.
 
     Returns:
-        The lines, each in order along its normal (copies by number and file).
+        The lines, each in order along its normal, copies by number and file.
     """
-    lines = [line for group in _grouped(headers, _alike) for line in _grouped(group, _in_line)]
-    return [_in_order(line) for line in lines]
+    return [_in_order(line) for line in _grouped(group, _in_line)]
 
 
 def without_copies(line: Sequence[SliceHeader]) -> tuple[list[SliceHeader], list[str]]:

@@ -16,32 +16,13 @@ from nnunet_textguided.dataset_conversion.dicom.tags import number, required_num
 
 Vector = tuple[float, float, float]
 
-_KEYWORDS = [
-    "SOPInstanceUID",
-    "SeriesDescription",
-    "PatientID",
-    "ScanningSequence",
-    "ScanOptions",
-    "SliceThickness",
-    "RepetitionTime",
-    "EchoTime",
-    "InversionTime",
-    "EchoNumbers",
-    "ProtocolName",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "InstanceNumber",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "BitsAllocated",
+_KEYWORDS = (
+    "SOPInstanceUID", "SeriesDescription", "PatientID", "ScanningSequence", "ScanOptions", "SliceThickness",
+    "RepetitionTime", "EchoTime", "InversionTime", "EchoNumbers", "ProtocolName", "StudyInstanceUID",
+    "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SamplesPerPixel",
+    "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated",
     "PerFrameFunctionalGroupsSequence",
-]
+)  # fmt: skip
 _TAGS = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
 _AXIS_TOLERANCE = 1e-2  # of unit length and right angle, as for other images (base/geometry.py)
 
@@ -144,7 +125,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         int(required_numbers(dataset, keyword, 1, path, positive=True)[0])
         for keyword in ("Rows", "Columns", "BitsAllocated")
     )
-    instance_number = number(dataset, "InstanceNumber")
+    instance_number, thickness = number(dataset, "InstanceNumber"), number(dataset, "SliceThickness")
     return SliceHeader(
         path=path,
         study=text(dataset, "StudyInstanceUID"),
@@ -166,7 +147,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         echo_time=number(dataset, "EchoTime"),
         repetition_time=number(dataset, "RepetitionTime"),
         inversion_time=number(dataset, "InversionTime"),
-        thickness=number(dataset, "SliceThickness"),
+        thickness=thickness if thickness and thickness > 0 else None,
         bits=bits,
         pixel_bytes=pixel_bytes,
     )

@@ -9,8 +9,12 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
-from pydicom.uid import ImplicitVRLittleEndian as ImplicitVR
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 
@@ -66,7 +70,16 @@ def transfer_syntax(dataset: Dataset) -> str:
     if named:
         return str(named)
     implicit, little = dataset.original_encoding
-    return str(ImplicitVR if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text without its line breaks.
+
+    Args:
+        error: Of any library.
+    """
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _parse(stream: BinaryIO, tags: Sequence[int], path: Path) -> Dataset:
@@ -80,7 +93,9 @@ def _parse(stream: BinaryIO, tags: Sequence[int], path: Path) -> Dataset:
     except OSError:
         raise
     except Exception as error:  # pydicom raises whatever its parser stumbles over first
-        raise CaseError(f"{path}: its DICOM header is damaged or cut off ({error}); fetch it again") from error
+        raise CaseError(
+            f"{path}: its DICOM header is damaged or cut off ({one_line(error)}); fetch it again"
+        ) from error
     if not _is_part_10(start) and not any(keyword in dataset for keyword in _IMAGE_HAS_ONE_OF):
         raise not_dicom
     return dataset
@@ -98,8 +113,6 @@ def _pixel_bytes(stream: BinaryIO, dataset: Dataset, path: Path) -> int | None:
     if byte_order is None and stream.tell() < size:
         raise CaseError(f"{path}: expected an image, found no pixel data in it; leave it out")
     if byte_order is None or len(length) < 4:
-        raise CaseError(
-            f"{path}: ends before its pixel data: cut off, or not an image; fetch it again, or leave it out"
-        )
+        raise CaseError(f"{path}: ends before its pixel data: cut off, or no image; fetch it again, or leave it out")
     declared = int.from_bytes(length, byte_order)
     return None if declared == _UNDEFINED_LENGTH else min(declared, size - stream.tell())

@@ -9,12 +9,13 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.pixels import apply_presentation_lut, apply_rescale, get_decoder
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
+    JPEG2000Lossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -22,23 +23,22 @@ from pydicom.uid import (
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
+from nnunet_textguided.dataset_conversion.dicom.parse import one_line
 
 GDCM_DECODES = frozenset(
-    map(
-        str,
-        (
-            ImplicitVRLittleEndian,
-            ExplicitVRLittleEndian,
-            ExplicitVRBigEndian,
-            DeflatedExplicitVRLittleEndian,
-            RLELossless,
-            *JPEGTransferSyntaxes,
-            *JPEGLSTransferSyntaxes,
-            *JPEG2000TransferSyntaxes,
-        ),
+    (
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
+        JPEG2000,
+        *JPEGTransferSyntaxes,
+        *JPEGLSTransferSyntaxes,
     )
 )
-"""Transfer syntaxes that SimpleITK's wheels decode (tests/dataset_conversion/test_dicom_pixels.py reads each)."""
+"""Transfer syntaxes that SimpleITK is known to decode: the tests read a file of each."""
 
 
 def read_pixels(header: SliceHeader) -> np.ndarray:
@@ -63,12 +63,7 @@ def read_pixels(header: SliceHeader) -> np.ndarray:
             f"{header.path}: is cut off: expected {needed} bytes of pixel data ({columns} x {rows} of {header.bits} "
             f"bits), got {header.pixel_bytes}; fetch it again"
         )
-    try:
-        pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(header.path), imageIO="GDCMImageIO"))
-    except RuntimeError as error:
-        if header.transfer_syntax in GDCM_DECODES:
-            raise CaseError(f"{header.path}: its pixel data are damaged or cut off; fetch it again") from error
-        pixels = _read_with_plugin(header)
+    pixels = _read_with_gdcm(header) if header.transfer_syntax in GDCM_DECODES else _read_with_plugin(header)
     if pixels.shape not in ((rows, columns), (1, rows, columns)):
         raise CaseError(f"{header.path}: expected {columns} x {rows} pixels, got an array of {pixels.shape}")
     return pixels.reshape(rows, columns)
@@ -92,13 +87,22 @@ def _stored_bytes(header: SliceHeader) -> bytes:
             warnings.simplefilter("ignore")
             return pydicom.dcmread(header.path, force=True, specific_tags=["PixelData"]).PixelData
     except Exception as error:  # pydicom raises whatever its parser stumbles over first
-        raise CaseError(f"{header.path}: its pixel data are damaged or cut off ({error}); fetch it again") from error
+        raise CaseError(
+            f"{header.path}: its pixel data are damaged or cut off ({one_line(error)}); fetch it again"
+        ) from error
+
+
+def _read_with_gdcm(header: SliceHeader) -> np.ndarray:
+    try:
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(header.path), imageIO="GDCMImageIO"))
+    except RuntimeError as error:
+        raise CaseError(f"{header.path}: its pixel data are damaged or cut off; fetch it again") from error
 
 
 def _read_with_plugin(header: SliceHeader) -> np.ndarray:
     """Decode by pydicom and what is installed for it; say what to install where nothing is."""
     syntax = UID(header.transfer_syntax)
-    told = f"{header.path}: is stored as {syntax.name} ({syntax}), which SimpleITK cannot decode"
+    told = f"{header.path}: is stored as {syntax.name} ({syntax}), which SimpleITK is not known to decode"
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
@@ -111,4 +115,4 @@ def _read_with_plugin(header: SliceHeader) -> np.ndarray:
             dataset = pydicom.dcmread(header.path, force=True)
             return apply_presentation_lut(apply_rescale(dataset.pixel_array, dataset), dataset)
     except Exception as error:  # each plugin has its own exceptions
-        raise CaseError(f"{told}; pydicom found it damaged ({error}); fetch it again") from error
+        raise CaseError(f"{told}; pydicom found it damaged ({one_line(error)}); fetch it again") from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.grouping import (
+    alike_slices,
     axes_of,
     lines_of_slices,
     name_of,
@@ -98,36 +99,57 @@ def stacks_of(headers: Iterable[SliceHeader]) -> tuple[list[Stack], list[str]]:
         The stacks, and notes on what is unusual in them.
 
     Raises:
-        CaseError: Slices are missing or unevenly spaced, or different images claim one position.
+        CaseError: Slices are missing, unevenly spaced or drift sideways, or different images claim one position.
     """
     stacks: list[Stack] = []
     notes: list[str] = []
-    for line in lines_of_slices(headers):
-        slices, copies = without_copies(line)
-        notes += copies
-        for block in _blocks(Stack(tuple(slices)), notes):
-            _check_even(block, notes)
-            stacks.append(block)
+    for group in alike_slices(headers):
+        lines = lines_of_slices(group)
+        _check_not_sheared(lines)
+        for line in lines:
+            slices, copies = without_copies(line)
+            notes += copies
+            for block in _blocks(Stack(tuple(slices)), notes):
+                _check_even(block, notes)
+                stacks.append(block)
     return stacks, notes + _repeated_numbers(stacks)
+
+
+def _check_not_sheared(lines: Sequence[Sequence[SliceHeader]]) -> None:
+    """Refuse sagittal slices that drift sideways: on a rectangular grid most of them would be misplaced."""
+    if len(lines) > 1 and Stack(tuple(lines[0])).plane == SAGITTAL and min(map(len, lines)) == 1:
+        places = " and ".join(f"{numbered(line[0])} at {line[0].position}" for line in lines[:2])
+        raise CaseError(
+            f"{name_of(lines[0][0])}: parallel slices are not above each other, such as {places}: they make no "
+            "rectangular grid; leave the series out"
+        )
 
 
 def _blocks(stack: Stack, notes: list[str]) -> list[Stack]:
     """Cut a stack where slices lie apart."""
-    distances = np.diff(stack.heights)
-    if not len(distances):
+    if len(stack.slices) == 1:
         return [stack]
-    gaps = np.flatnonzero(distances > _GAP * np.median(distances))
+    distances, usual = np.diff(stack.heights), _median_distance(stack)
+    gaps = np.flatnonzero(distances > _GAP * usual)
     if not len(gaps):
         return [stack]
     listed = ", ".join(
         f"{distances[i]:.4g} mm between {numbered(stack.slices[i])} and {numbered(stack.slices[i + 1])}" for i in gaps
     )
-    gap = f"{stack.name}: slices lie {np.median(distances):.4g} mm apart, but {listed}"
+    gap = f"{stack.name}: slices lie {usual:.4g} mm apart, but {listed}"
     if stack.plane == SAGITTAL:
         raise CaseError(f"{gap}: slices are missing; fetch the series again, or leave it out")
     notes.append(f"{gap}: taken as {len(gaps) + 1} blocks")
     edges = [0, *(gaps + 1), len(stack.slices)]
     return [Stack(stack.slices[start:end]) for start, end in pairwise(edges)]
+
+
+def _median_distance(stack: Stack) -> float:
+    """Return the median distance between neighbours; of an even number of them the smaller middle one.
+
+    So a gap is seen also where one of two distances is it.
+    """
+    return float(np.quantile(np.diff(stack.heights), 0.5, method="lower"))
 
 
 def _check_even(stack: Stack, notes: list[str]) -> None:
@@ -149,7 +171,7 @@ def _check_even(stack: Stack, notes: list[str]) -> None:
             f"{uneven}, {numbered(stack.slices[worst])} {misplaced:.2g} mm off a regular grid: slices are missing or "
             "mixed up; fetch the series again, or leave it out"
         )
-    if np.abs(distances / np.median(distances) - 1).max() > _JITTER:
+    if np.abs(distances / _median_distance(stack) - 1).max() > _JITTER:
         notes.append(f"{uneven}; placed evenly at {between:.4g} mm, at most {misplaced:.2g} mm off")
 
 

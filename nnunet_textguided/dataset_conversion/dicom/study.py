@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
@@ -94,11 +95,14 @@ def choose_sagittal(stacks: Iterable[Stack], wanted: str) -> tuple[Stack, list[s
     stacks = list(stacks)
     left = [stack for stack in stacks if stack.plane == SAGITTAL and weighting(stack) == wanted]
     if not left:
-        there = "; ".join(
-            f"{stack.name}: {stack.plane} {weighting(stack) or 'of no known weighting'}" for stack in stacks
-        )
-        raise CaseError(f"expected a sagittal {wanted} series, found none among {there or 'no stacks at all'}")
-    return best_of(left, wanted)
+        found = [f"{stack.name}: {stack.plane}, {weighting(stack) or 'neither T1 nor T2'}" for stack in stacks]
+        listed = "; ".join(found) or "no series with a regular grid"
+        raise CaseError(f"expected a sagittal {wanted} series, found {listed}")
+    stack, notes = best_of(left, wanted)
+    chosen = stack.slices[0]
+    if weighting(replace(chosen, echo_time=None)) is None:
+        notes.append(f"sagittal {wanted}: {stack.name} is taken for it by its echo time, {chosen.echo_time:.4g} ms")
+    return stack, notes
 
 
 def best_of(stacks: Sequence[Stack], wanted: str) -> tuple[Stack, list[str]]:
@@ -154,9 +158,9 @@ def _walk(folder: Path, root: Path, seen: set[str], problems: list[str]) -> Iter
         path = Path(entry.path)
         if entry.name.startswith(".") or (entry.is_symlink() and not _leads_inside(path, root, problems)):
             continue
-        if not entry.is_dir():
+        if entry.is_file():
             yield path
-        elif (real := os.path.realpath(path)) not in seen:
+        elif entry.is_dir() and (real := os.path.realpath(path)) not in seen:
             seen.add(real)
             yield from _walk(path, root, seen, problems)
 
@@ -165,7 +169,7 @@ def _leads_inside(path: Path, root: Path, problems: list[str]) -> bool:
     """Tell whether a path exists and, all links followed, lies in `root`; add a line where it does not."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
-        problems.append(f"{path}: is a link out of {root}; left out")
+        problems.append(f"{path}: leads out of {root}; left out")
     elif not real.exists():
         problems.append(f"{path}: leads to nothing; left out")
     else:
@@ -178,5 +182,5 @@ def _is_dicom(path: Path) -> bool:
         return False
     try:
         return path.suffix.lower() in _DICOM_SUFFIXES or has_magic(path)
-    except OSError:  # a pipe, or no permission: said when it is read, if its name claims DICOM
+    except OSError:  # no permission: said where a DICOM suffix gets it read
         return False

@@ -15,8 +15,8 @@ _KEPT_TYPES = (np.uint8, np.int8, np.uint16, np.int16)
 def read_stack(stack: Stack) -> sitk.Image:
     """Read the pixels of a stack into a volume.
 
-    SimpleITK's spacing, origin and direction are not used: where SOPClassUID is missing they are 1, 0 and the identity
-    without a word.
+    SimpleITK's own spacing and origin are not used: of files that say wrongly that they are Enhanced MR, as RSNA 2024's
+    do while SOPClassUID is missing, they are 1 and 0 without a word.
 
     Args:
         stack: Slices on a regular grid.

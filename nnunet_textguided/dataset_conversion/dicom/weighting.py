@@ -9,32 +9,33 @@ from nnunet_textguided.dataset_conversion.dicom.stack import Stack
 
 T1, T2 = "T1", "T2"
 
-_WEIGHTING = re.compile(r"(?<![a-z0-9])[a-z]?t([12])(?![0-9])(?!\s*\*|[\s_-]*star)", re.IGNORECASE)
-"""T1 or T2 as a word, also t2w, T2_TSE, Philips' sT2W_TSE; not T12 (a vertebra), not T2* (a gradient echo)."""
+_WEIGHTING = re.compile(
+    r"(?:(?<![a-z0-9])[a-z]?|(?<=sag)|(?<=cor)|(?<=tra)|(?<=ax))t([12])(?![0-9])(?!\s*\*|[\s_-]*star)", re.IGNORECASE
+)
+"""T1 or T2 as a word, also t2w, T2_TSE, SagT2, Philips' sT2W_TSE; not T12 (a vertebra), not T2* (a gradient echo)."""
 
 _SHORT_INVERSION = re.compile(r"(?<![a-z])(?:stir|tirm)(?![a-z])", re.IGNORECASE)
 _FAT_SUPPRESSED = re.compile(
-    r"(?<![a-z])(?:fs|f/s|fat[\s_-]*(?:sat|sup)[a-z]*|chem[\s_-]*sat|spair|spir)(?![a-z])", re.IGNORECASE
-)
-_OTHER_CONTRAST = re.compile(
-    r"t2\s*\*|t2[\s_-]*star|(?<![a-z])(?:loc|localizer|localiser|scout|survey|dwi|diff|adc|pd|pdw|myelo)(?![a-z])",
+    r"(?<![a-z])(?:fs|fat[\s_-]*(?:sat|sup)[a-z]*|chem[\s_-]*sat|spair|spir|water|dixon.*[\s_]w)(?![a-z])",
     re.IGNORECASE,
 )
+_NEITHER = re.compile(
+    r"t2\s*\*|t2[\s_-]*star|(?<![a-z])(?:loc|locali[sz]er|scout|survey|dwi|diff|adc|myelo[a-z]*)(?![a-z])",
+    re.IGNORECASE,
+)
+_PROTON_DENSITY = re.compile(r"(?<![a-z])pdw?(?![a-z])", re.IGNORECASE)
 
 _SHORT_ECHO, _LONG_ECHO = 30.0, 60.0  # ms
 _SHORT_REPETITION = 1000.0  # ms
 _FAT_NULLING = (100.0, 260.0)  # ms, inversion times
-_NOT_SPIN_ECHO = {"GR", "EP"}  # ScanningSequence: there the flip angle and T2* count as well
+_NOT_SPIN_ECHO = {"GR", "EP"}  # of ScanningSequence
 
 
 def weighting(source: SliceHeader | Stack) -> str | None:
     """Tell whether a series is T1- or T2-weighted.
 
     The description decides, else the protocol's name; STIR and TIRM count as T2, as they show fluid bright (RSNA 2024
-    has them under one name, `Sagittal T2/STIR`). Where both are silent, a spin echo's timing decides: TE below 30 ms
-    with TR below 1000 ms is T1, TE above 60 ms is T2. In clinical practice a short TE is below 30 ms, a short TR about
-    500 ms and a long TE from 90 ms (IMAIOS e-MRI, "Signal weighting"); the bounds leave room between, and what falls
-    there, as proton density does, is neither.
+    has them under one name, `Sagittal T2/STIR`). Where both are silent, or name two contrasts, `timed_weighting` does.
 
     Args:
         source: A slice or a stack.
@@ -44,13 +45,35 @@ def weighting(source: SliceHeader | Stack) -> str | None:
     """
     header = _header(source)
     for said in (header.description, header.protocol):
-        named = set(_WEIGHTING.findall(said))
-        if len(named) == 1:
-            return f"T{named.pop()}"
-        if not named and _SHORT_INVERSION.search(said):
-            return T2
-        if _OTHER_CONTRAST.search(said):
+        if _NEITHER.search(said):
             return None
+        named = {f"T{digit}" for digit in _WEIGHTING.findall(said)}
+        several = len(named) + bool(_PROTON_DENSITY.search(said)) > 1
+        if several:
+            break
+        if named:
+            return named.pop()
+        if _SHORT_INVERSION.search(said):
+            return T2
+        if _PROTON_DENSITY.search(said):
+            return None
+    return timed_weighting(header)
+
+
+def timed_weighting(source: SliceHeader | Stack) -> str | None:
+    """Tell a spin echo's weighting from its timing.
+
+    TE below 30 ms with TR below 1000 ms is T1, TE above 60 ms is T2. In clinical practice a short TE is below 30 ms, a
+    short TR about 500 ms, a long TE from 90 ms (IMAIOS e-MRI, "Signal weighting"); the bounds lie between these, and
+    what falls between the bounds, as proton density does, is neither.
+
+    Args:
+        source: A slice or a stack.
+
+    Returns:
+        T1, T2 or None; None also for gradient echoes and EPI, where the flip angle and T2* count as well.
+    """
+    header = _header(source)
     if header.echo_time is None or _NOT_SPIN_ECHO & set(header.sequence):
         return None
     if header.echo_time > _LONG_ECHO:
@@ -62,7 +85,7 @@ def weighting(source: SliceHeader | Stack) -> str | None:
 def is_fat_suppressed(source: SliceHeader | Stack) -> bool:
     """Tell whether the headers say that fat is suppressed.
 
-    Signs: words of the description or protocol (FS, fat sat, SPAIR, SPIR, STIR; TIRM unless it is T1), FS among the
+    Signs: words of the description or protocol (FS, fat sat, SPAIR, SPIR, water; STIR and TIRM unless T1), FS among the
     ScanOptions (DICOM PS3.3 C.8.3.1), or an inversion time of 100 to 260 ms, around ln 2 x T1 of fat (240 ms at 1.5 T
     in the source above, more at 3 T), where fat has no signal.
 
