@@ -15,6 +15,7 @@ VERTEBRAE: tuple[str, ...] = (
     "S",
 )
 """From the head downwards, with the extra ones of some spines."""
+NO_LEVELS = "SPINEPS without its labelling model writes instance numbers; --from spineps-instances counts those"
 EXTRA_VERTEBRAE = ("T13", "L6", "L7")
 
 
@@ -49,4 +50,6 @@ def check_lumbar(names: Collection[str]) -> None:
     """
     vertebrae = [name for name in VERTEBRAE if name in names and name != "S"]
     if "S" in names and vertebrae and not any(re.fullmatch(r"L\d", name) for name in vertebrae):
-        raise CaseError(f"the sacrum lies next to {vertebrae[-1]}, with no lumbar vertebra: its codes cannot be levels")
+        raise CaseError(
+            f"the sacrum lies next to {vertebrae[-1]}, with no lumbar vertebra: its codes cannot be levels. {NO_LEVELS}"
+        )

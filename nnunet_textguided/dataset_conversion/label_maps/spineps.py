@@ -53,8 +53,5 @@ SPINEPS = LabelMap(
         Variant(present=("T11", "L1"), absent=("T12", "T13"), codes={118: "T11/L1"}),
     ),
     licence="SPINEPS: Apache-2.0; the masks are as free as the images they were made from",
-    hint=(
-        f"{SUBREGION_HINT}. A vertebra mask made without the labelling model holds instance numbers from the top, not "
-        "levels: use --from spineps-instances for it"
-    ),
+    hint=SUBREGION_HINT,
 )

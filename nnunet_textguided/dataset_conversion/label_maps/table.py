@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nnunet_textguided.dataset_conversion.label_maps.label_map import TRANSITIONAL, LabelMap
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME, spine_labels
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import (
+    BACKGROUND_NAME,
+    CANAL_NAME,
+    IGNORE_NAME,
+    spine_labels,
+)
 
 TRANSITIONAL_CHOICES = ("error", "keep", "ignore", "background")
 
@@ -16,7 +21,7 @@ class Choices:
     """What the user decided.
 
     Attributes:
-        canal: Keep the spinal canal as a class.
+        canal: Keep the spinal canal; if not, it becomes background where the target has no such class.
         transitional: What structures of transitional anatomy become, one of TRANSITIONAL_CHOICES: a decision to be
             asked for, labels of their own, nnU-Net's ignore label, or background.
         codes: Source code to the name it becomes, whatever the label map says.
@@ -78,6 +83,8 @@ def build_table(
     for code, name in names.items():
         if name in labels:
             target[code] = name
+        elif name == CANAL_NAME and not choices.canal:
+            target[code] = BACKGROUND_NAME
         elif name in TRANSITIONAL and choices.transitional == "ignore":
             target[code] = IGNORE_NAME
         elif name in TRANSITIONAL and choices.transitional != "background" and code not in choices.codes:
