@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"warning: {name}: {warning}", file=sys.stderr)
     for problem in result.problems.values():
         print(f"not written: {problem}", file=sys.stderr)
-    _say_what_was_written(args.target, result)
+    _say_what_was_written(args, result)
     return 1 if result.problems else 0
 
 
@@ -103,9 +103,11 @@ def parse_choices(texts: list[str]) -> dict[int, str]:
     return choices
 
 
-def _say_what_was_written(target: Path, result: RelabelResult) -> None:
-    print(f"{len(result.files)} masks relabelled: {target}")
+def _say_what_was_written(args: argparse.Namespace, result: RelabelResult) -> None:
+    print(f"{len(result.files)} masks relabelled: {args.target}")
     if result.files:
         print(f"Codes, names and voxels of each: {result.record}")
+    if result.files and result.missing:
+        print(f"Never annotated in {args.source_map}, so to be declared as missing: {', '.join(result.missing)}")
     if result.problems:
         print(f"{len(result.problems)} masks were not; mend them, or choose, and run again with --overwrite.")

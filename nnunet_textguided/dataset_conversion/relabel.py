@@ -61,12 +61,14 @@ class RelabelResult:
 
     Attributes:
         labels: Name to code of what was written.
+        missing: Those of them that the source never annotates.
         files: File name to its record.
         problems: File name to why it was not written.
         record: The file that says all this, if any mask was written.
     """
 
     labels: dict[str, int]
+    missing: list[str]
     files: dict[str, dict[str, Any]]
     problems: dict[str, str]
     record: Path
@@ -100,9 +102,11 @@ def relabel(source: Path, target: Path, options: RelabelOptions, *, overwrite: b
             problems[mask.name] = f"{mask.name}: {problem}"
         except (RuntimeError, MemoryError) as error:  # ITK reports whatever it does not like as RuntimeError
             problems[mask.name] = f"{mask.name}: relabelling failed: {str(error).strip() or type(error).__name__}"
-    result = RelabelResult(dict(job.labels), done, problems, files.record)
+    source_map = job.source or SPINEPS
+    missing = [name for name in source_map.missing if name in job.labels]
+    result = RelabelResult(dict(job.labels), missing, done, problems, files.record)
     if done:
-        _write_record(result, files, options, job.source or SPINEPS, label_source)
+        _write_record(result, files, options, source_map.licence, label_source)
     return result
 
 
@@ -173,15 +177,15 @@ def _own_map(content: Any, path: Path) -> LabelMap:
 
 
 def _write_record(
-    result: RelabelResult, files: MaskFiles, options: RelabelOptions, source: LabelMap, label_source: str
+    result: RelabelResult, files: MaskFiles, options: RelabelOptions, licence: str, label_source: str
 ) -> None:
     content = {
         "folder": str(files.folder),
         "options": {**asdict(options), "codes": {str(code): name for code, name in options.codes.items()}},
         "names_from": label_source,
-        "licence": source.licence,
+        "licence": licence,
         "labels": result.labels,
-        "missing": [name for name in source.missing if name in result.labels],
+        "missing": result.missing,
         "files": dict(sorted(result.files.items())),
         "problems": result.problems,
     }

@@ -108,7 +108,8 @@ def read_codes(path: Path) -> tuple[sitk.Image, np.ndarray]:
         if not whole.all():
             some = ", ".join(f"{value:g}" for value in np.unique(values[~whole])[:3])
             raise CaseError(f"expected label codes, got values that are not whole numbers, such as {some}")
-    return image, values.astype(np.int32 if values.dtype.itemsize < 8 else np.int64)
+    keep = values.dtype.kind in "iu" and values.dtype.itemsize < 8
+    return image, values if keep else values.astype(np.int64)
 
 
 def heights(image: sitk.Image, codes: np.ndarray) -> dict[int, float]:

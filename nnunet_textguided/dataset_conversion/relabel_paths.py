@@ -63,6 +63,13 @@ def mask_ending(path: Path) -> str | None:
     return next((ending for ending in MASK_ENDINGS if path.name.lower().endswith(ending)), None)
 
 
+def _stays_in(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # links that lead in a circle, which Python reports either way
+        return False
+
+
 def _plan_one(source: Path, target: Path) -> MaskFiles:
     for path in (source, target):
         if mask_ending(path) is None:
@@ -85,10 +92,10 @@ def _plan_folder(source: Path, target: Path) -> MaskFiles:
     for path in sorted(source.iterdir()):
         if path.name.startswith(".") or mask_ending(path) is None or path.is_dir():
             continue
-        if not path.resolve().is_relative_to(inside):
-            problems[path.name] = f"is a link that leads out of {source}, to {path.resolve()}; it is not followed"
-        else:
+        if _stays_in(path, inside):
             targets[path] = target / path.name
+        else:
+            problems[path.name] = f"is a link that leads out of {source}; it is not followed. Copy the mask there"
     if not targets and not problems:
         raise UserError(f"{source}: expected masks ({', '.join(MASK_ENDINGS)}) directly in this folder, found none.")
     return MaskFiles(source, targets, problems, target / RECORD_FILE)

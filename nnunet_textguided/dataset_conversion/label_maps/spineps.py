@@ -3,7 +3,7 @@
 Sources: README of Hendrik-code/spineps (X is a vertebra, 100 + X its disc, 200 + X its endplate); numbers of the
 levels: `Vertebra_Instance` of Hendrik-code/TPTBox (1-7 C1-C7, 8-19 T1-T12, 20-24 L1-L5, 25 L6, 26 S1, 28 T13);
 `add_ivd_ep_vert_label` in spineps/phase_post.py gives a disc the number of the vertebra above it.
-Measured on ../shared/data/spineps_masks: disc 100 + X lies below vertebra X, the sacrum is 26.
+Measured on the masks among panoptica's examples: disc 100 + X lies below vertebra X, the sacrum is 26.
 
 A disc takes its name from the vertebra above, so in transitional anatomy a standard number is another disc: 124 is
 L5/L6 where there is an L6. Four lumbar vertebrae are L1-L4 (20-23) above the sacrum, eleven thoracic end at T11.

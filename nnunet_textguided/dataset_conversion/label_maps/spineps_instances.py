@@ -29,7 +29,7 @@ LOWEST_CHOICES: tuple[str, ...] = ("L6", *SPINE_VERTEBRAE[1:])
 
 _USUAL_LEVELS = [name for name in reversed(LEVELS) if name not in EXTRA_VERTEBRAE]  # from the sacrum upwards
 _ON_THE_SACRUM = ("L4", "L5", "L6")
-_WIDE_GAP = 1.6  # of the median distance between neighbours; in ../shared/data/spineps_masks it is at most 1.15
+_WIDE_GAP = 1.6  # of the median distance between neighbours; at most 1.2 in panoptica's examples
 
 
 def instance_map(
@@ -66,7 +66,7 @@ def instance_map(
         codes={code: name for code, name in names.items() if name in ours},
         background={
             **{code: name for code, name in names.items() if name not in ours},
-            **{ENDPLATE + code: "endplate" for code in (0, *VERTEBRAE, SACRUM, *sacral)},
+            **{ENDPLATE + code: "endplate" for code in (*VERTEBRAE, SACRUM, *sacral)},
             **{DISC + code: "disc below the sacrum" for code in sacral},
         },
         licence=SPINEPS.licence,
@@ -111,7 +111,7 @@ def _discs(order: list[int], levels: list[str], heights: Mapping[int, float]) ->
     """
     top = order[-1]
     discs = {}
-    for code in (DISC + number for number in (0, *VERTEBRAE) if DISC + number in heights):
+    for code in (DISC + number for number in VERTEBRAE if DISC + number in heights):
         if code - DISC in order:
             place = order.index(code - DISC)
         elif heights[code] > heights[top] and len(levels) > len(order) + 1:
