@@ -98,10 +98,13 @@ def relabel(source: Path, target: Path, options: RelabelOptions, *, overwrite: b
     for mask, path in tqdm(files.targets.items(), desc=target.name, unit="mask"):
         try:
             done[path.name] = relabel_mask(mask, path, job)
+            continue
         except CaseError as problem:
-            problems[mask.name] = f"{mask.name}: {problem}"
+            reason = str(problem)
         except (RuntimeError, MemoryError) as error:  # ITK reports whatever it does not like as RuntimeError
-            problems[mask.name] = f"{mask.name}: relabelling failed: {str(error).strip() or type(error).__name__}"
+            reason = f"relabelling failed: {str(error).strip() or type(error).__name__}"
+        left = f". An older {path} is left as it is" if path.exists() else ""
+        problems[mask.name] = f"{mask.name}: {reason}{left}"
     source_map = job.source or SPINEPS
     missing = [name for name in source_map.missing if name in job.labels]
     result = RelabelResult(dict(job.labels), missing, done, problems, files.record)

@@ -134,6 +134,49 @@ def test_one_bad_mask_does_not_keep_the_others(tmp_path: Path) -> None:
         assert "\n" not in result.problems[name]
 
 
+@pytest.mark.parametrize("orientation", ["PIR", "RAS", "LSP", "SAL"])
+def test_instances_are_counted_towards_the_head_in_any_orientation(tmp_path: Path, orientation: str) -> None:
+    spine = np.zeros((3, 14, 5), np.uint8)  # rows run to the feet
+    for row, code in enumerate((3, 103, 9, 109, 5, 105, 26)):
+        spine[:, 2 * row : 2 * row + 2, 1:4] = code
+    image = sitk.GetImageFromArray(spine)
+    image.SetSpacing((0.6, 0.7, 3.3))
+    image.SetDirection((0, 0, -1, 1, 0, 0, 0, -1, 0))
+    (tmp_path / "masks").mkdir()
+    sitk.WriteImage(sitk.DICOMOrient(image, orientation), str(tmp_path / "masks" / "a.mha"))
+    result = run(tmp_path, RelabelOptions(source="spineps-instances"))
+    assert result.problems == {}
+    written = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "out" / "a.mha")), "PIR")
+    rows = sitk.GetArrayFromImage(written)[1, ::2, 2].tolist()
+    assert rows == [4, 13, 3, 12, 2, 11, 1]
+
+
+def test_instances_that_read_like_levels_are_refused(tmp_path: Path) -> None:
+    write_mask(tmp_path / "masks" / "a.nii.gz", (7, 8, 26))
+    result = run(tmp_path, RelabelOptions(source="spineps"))
+    assert "sacrum lies next to T1" in result.problems["a.nii.gz"]
+    assert "--from spineps-instances" in result.problems["a.nii.gz"]
+
+
+def test_a_canal_that_another_tool_lacks_is_dropped_by_name(tmp_path: Path) -> None:
+    write_mask(tmp_path / "masks" / "a.nii.gz", (1, 100))
+    result = run(tmp_path, RelabelOptions(source="spider", target="mrspineseg"))
+    assert result.files["a.nii.gz"]["warnings"] == [
+        "the target does not have canal (code 100, 2 voxels): background now"
+    ]
+    result = run(tmp_path, RelabelOptions(source="spider"), overwrite=True)
+    assert result.files["a.nii.gz"]["warnings"] == []
+
+
+def test_an_earlier_record_does_not_outlive_a_run_that_writes_nothing(tmp_path: Path) -> None:
+    write_mask(tmp_path / "masks" / "a.nii.gz", (45,))
+    run(tmp_path, FROM_TSS)
+    write_mask(tmp_path / "masks" / "a.nii.gz", (133,))
+    problems = run(tmp_path, FROM_TSS, overwrite=True).problems
+    assert problems["a.nii.gz"].endswith(f"An older {tmp_path / 'out' / 'a.nii.gz'} is left as it is")
+    assert not (tmp_path / "out" / "relabel.json").exists()
+
+
 def test_four_lumbar_vertebrae_are_not_passed_over(tmp_path: Path) -> None:
     write_mask(tmp_path / "masks" / "tss.nii.gz", (50, 44, 43, 94))
     write_mask(tmp_path / "masks" / "disc.nii.gz", (50, 44, 43, 94, 100))

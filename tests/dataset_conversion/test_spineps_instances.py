@@ -66,8 +66,10 @@ def test_the_lowest_level_can_be_given(lowest: str, sacrum: int | None, expected
     assert names(spine([4, 5], sacrum), lowest=lowest) == expected
 
 
-def test_another_code_can_be_the_sacrum() -> None:
-    assert names(spine([4, 5], sacrum=27), sacrum=(26, 27))[27] == "S"
+@pytest.mark.parametrize("code", [27, 25])
+def test_another_code_can_be_the_sacrum(code: int) -> None:
+    found = names(spine([4, 5], sacrum=code), sacrum=(26, code))
+    assert (found[code], found[5], found[105]) == ("S", "L5", "L5/S")
 
 
 @pytest.mark.parametrize(
