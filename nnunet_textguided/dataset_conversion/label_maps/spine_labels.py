@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 CANAL_NAME = "canal"
 CANAL_CODE = len(SPINE_STRUCTURES) + 1
 IGNORE_NAME = "ignore"
-_LARGEST_CODE = 65535
+BACKGROUND_NAME = "background"
+LARGEST_CODE = 65535
 
 
-def spine_labels(canal: bool = False, ignore: bool = False) -> dict[str, int]:
+def spine_labels(canal: bool = False, ignore: bool = False, extra: Sequence[str] = ()) -> dict[str, int]:
     """Return the `labels` entry of dataset.json: consecutive codes, and nnU-Net's ignore label last if asked for.
 
     The codes 1 to 19 are MRSpineSeg's: vertebrae and then discs, each from below upwards.
@@ -25,13 +26,32 @@ def spine_labels(canal: bool = False, ignore: bool = False) -> dict[str, int]:
     Args:
         canal: Whether the spinal canal is a class (code 20).
         ignore: Whether voxels may be marked as not to be learned from.
+        extra: Further structures, such as L6; they follow the others.
     """
-    names = ["background", *SPINE_STRUCTURES]
+    names = [BACKGROUND_NAME, *SPINE_STRUCTURES]
     if canal:
         names.append(CANAL_NAME)
+    names.extend(extra)
     if ignore:
         names.append(IGNORE_NAME)
     return {name: code for code, name in enumerate(names)}
+
+
+def count_codes(codes: np.ndarray) -> dict[int, int]:
+    """Return the number of voxels of each code that occurs, in the order of the codes.
+
+    Args:
+        codes: Integer mask of any shape.
+    """
+    import numpy as np
+
+    if codes.size == 0:
+        return {}
+    if codes.min() < 0 or codes.max() > LARGEST_CODE:
+        values, numbers = np.unique(codes, return_counts=True)
+        return dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    numbers = np.bincount(codes.ravel())
+    return {int(code): int(numbers[code]) for code in np.flatnonzero(numbers)}
 
 
 def map_codes(codes: np.ndarray, table: Mapping[int, int]) -> tuple[np.ndarray, dict[int, int]]:
@@ -39,29 +59,23 @@ def map_codes(codes: np.ndarray, table: Mapping[int, int]) -> tuple[np.ndarray, 
 
     Args:
         codes: Integer mask of any shape.
-        table: Source code to target code (0 to 255); holds every allowed source code, background too.
+        table: Source code to target code (0 to 65535); holds every allowed source code, background too.
 
     Returns:
-        The mapped mask (uint8, same shape), and the number of voxels of each source code that occurs.
+        The mapped mask (uint8, or uint16 where the table has a target above 255; same shape), and the number of
+        voxels of each source code that occurs.
 
     Raises:
         CaseError: A code is not in the table; the text lists all such codes with their numbers of voxels.
     """
     import numpy as np
 
-    if codes.size == 0:
-        return codes.astype(np.uint8), {}
-    if codes.min() < 0 or codes.max() > _LARGEST_CODE:
-        values, numbers = np.unique(codes, return_counts=True)
-        counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
-    else:
-        numbers = np.bincount(codes.ravel())
-        counts = {int(code): int(numbers[code]) for code in np.flatnonzero(numbers)}
+    counts = count_codes(codes)
     unknown = {code: voxels for code, voxels in counts.items() if code not in table}
     if unknown:
         found = ", ".join(f"{code} ({voxels} voxels)" for code, voxels in unknown.items())
         raise CaseError(f"unknown label code {found}; known codes are {_as_ranges(table)}")
-    lookup = np.zeros(max(counts) + 1, dtype=np.uint8)
+    lookup = np.zeros(max(counts, default=0) + 1, dtype=np.min_scalar_type(max(table.values(), default=0)))
     for code in counts:
         lookup[code] = table[code]
     return lookup[codes], counts
