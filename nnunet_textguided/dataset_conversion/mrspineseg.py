@@ -10,7 +10,9 @@ from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.pairing import NamePattern, complete_cases, find_cases
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
+from nnunet_textguided.dataset_conversion.label_maps.mrspineseg import MRSPINESEG
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
+from nnunet_textguided.dataset_conversion.label_maps.table import build_table
 from nnunet_textguided.errors import UserError
 
 _IMAGES = ("**/MR", NamePattern("Case{case}", ignore_case=True))
@@ -48,13 +50,14 @@ def convert_mrspineseg(
     if not cases:
         lines = "".join(f"\n  {problem}" for problem in found.problems.values())
         raise UserError(f"No case in {source}: expected MR/Case<N>.nii.gz and Mask/mask_case<N>.nii.gz.{lines}")
+    table = build_table(MRSPINESEG, labels).codes
     tasks = [
         FileCase(
             case=f"mrspineseg_{case}",
             patient=case,
             images=images,
             mask=mask,
-            table={code: code for code in range(20)},
+            table=table,
             ignore=labels.get("ignore"),
             source=source,
             target=folder,

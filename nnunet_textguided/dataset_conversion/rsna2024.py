@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
 from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
@@ -19,6 +19,7 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     Series,
     StudyCase,
     check_sequences,
+    convert_studies,
     sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.dicom.volume import voxel_to_world
@@ -140,10 +141,13 @@ def convert_rsna2024(
                 threshold=threshold,
             )
         )
-    if not tasks:
-        lines = "".join(f"\n  {problem}" for problem in [*problems.values(), *skipped.values()][:10])
-        raise UserError(f"No study to convert in {source}.{lines}")
-    description = DatasetDescription(
+    options = {"sequences": list(sequences), "threshold": threshold}
+    fresh = Manifest("rsna2024", options, str(source), problems=problems, skipped=skipped)
+    return convert_studies(tasks, _description(sequences, labels), fresh, folder, settings)
+
+
+def _description(sequences: Sequence[str], labels: dict[str, int]) -> DatasetDescription:
+    return DatasetDescription(
         name="RSNA 2024 lumbar spine degenerative classification",
         channel_names=tuple(f"{sequence} MRI" for sequence in sequences),
         labels=labels,
@@ -151,9 +155,6 @@ def convert_rsna2024(
         licence="non-commercial research, terms of the competition",
         findings=FINDINGS,
     )
-    fresh = Manifest("rsna2024", {"sequences": list(sequences), "threshold": threshold}, str(source), problems=problems)
-    fresh.skipped = skipped
-    return folder, run_conversion(tasks, description, fresh, folder, settings or RunSettings())
 
 
 def _folders(source: Path, study: str, rows: StudyRows, sequences: Sequence[str]) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
 from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.tables import plain, read_rows
@@ -23,6 +23,7 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     StudyCase,
     check_sequences,
     choose_sequence,
+    convert_studies,
     sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
@@ -70,7 +71,6 @@ def convert_sudirman(
         UserError: Nothing found, the target may not be used or written to, bad notes, or no case is convertible.
     """
     check_sequences(sequences, SEQUENCES)
-    settings = settings or RunSettings()
     source = Path(source).absolute()
     folder = dataset_folder(dataset_id, name)
     reports = [] if notes is None else read_notes(Path(notes))
@@ -90,9 +90,6 @@ def convert_sudirman(
                     ignore=labels["ignore"],
                 )
             )
-    if not tasks:
-        lines = "".join(f"\n  {problem}" for problem in list(problems.values())[:10])
-        raise UserError(f"No study to convert in {source}: expected <patient number>/<study>/<series>/*.ima.{lines}")
     description = DatasetDescription(
         name="Lumbar spine MRI of Sudirman et al.",
         channel_names=tuple(f"{sequence} MRI" for sequence in sequences),
@@ -101,8 +98,8 @@ def convert_sudirman(
         licence="CC BY 4.0",
     )
     fresh = Manifest("sudirman", {"sequences": list(sequences)}, str(source), problems=problems)
-    manifest = run_conversion(tasks, description, fresh, folder, settings)
-    if reports and not settings.dry_run:
+    folder, manifest = convert_studies(tasks, description, fresh, folder, settings)
+    if reports and not (settings and settings.dry_run):
         _write_reports(reports, folder / REPORTS_FILE)
     return folder, manifest
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
 from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.names import case_name
@@ -21,6 +21,7 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     StudyCase,
     check_sequences,
     choose_sequence,
+    convert_studies,
     sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.dicom.volume import voxel_to_world
@@ -121,14 +122,14 @@ def convert_tianchi(
     check_sequences(sequences, SEQUENCES)
     source = Path(source).absolute()
     folder = dataset_folder(dataset_id, name)
-    files = [Path(path) for path in annotations] or sorted(source.rglob("*annotation*.json"))
-    if not files:
-        raise UserError(f"Expected annotation files (*annotation*.json) in {source}, found none. Name them.")
-    studies, problems = read_annotations(files)
+    studies, problems = _read_annotations(source, annotations)
     folders, unreadable = folders_by_study(source)
+    absent = {
+        study: f"study {study}: annotated, but its DICOM files are not there" for study in studies.keys() - folders
+    }
+    problems |= unreadable | dict(sorted(absent.items()))
     labels = spine_labels(ignore=True)
-    skipped = {}
-    tasks = []
+    tasks, skipped = [], {}
     for study, places in folders.items():
         case = f"tianchi_{case_name('_'.join(places[0].relative_to(source).parts))}"
         if study not in studies and not keep_unannotated:
@@ -146,14 +147,20 @@ def convert_tianchi(
                 annotation=studies.get(study),
             )
         )
-    absent = {
-        study: f"study {study}: annotated, but its DICOM files are not there" for study in studies.keys() - folders
-    }
-    problems |= unreadable | dict(sorted(absent.items()))
-    if not tasks:
-        lines = "".join(f"\n  {problem}" for problem in list(problems.values())[:10])
-        raise UserError(f"No study to convert in {source}.{lines}")
-    description = DatasetDescription(
+    options = {"sequences": list(sequences), "keep_unannotated": keep_unannotated}
+    fresh = Manifest("tianchi", options, str(source), problems=problems, skipped=skipped)
+    return convert_studies(tasks, _description(sequences, labels), fresh, folder, settings)
+
+
+def _read_annotations(source: Path, given: Sequence[Path]) -> tuple[dict[str, AnnotatedStudy], dict[str, str]]:
+    files = [Path(path) for path in given] or sorted(source.rglob("*annotation*.json"))
+    if not files:
+        raise UserError(f"Expected annotation files (*annotation*.json) in {source}, found none. Name them.")
+    return read_annotations(files)
+
+
+def _description(sequences: Sequence[str], labels: dict[str, int]) -> DatasetDescription:
+    return DatasetDescription(
         name="Tianchi spinal disease set (Spark digital human)",
         channel_names=tuple(f"{sequence} MRI" for sequence in sequences),
         labels=labels,
@@ -161,6 +168,3 @@ def convert_tianchi(
         licence="terms of the competition",
         findings=FINDINGS,
     )
-    options = {"sequences": list(sequences), "keep_unannotated": keep_unannotated}
-    fresh = Manifest("tianchi", options, str(source), problems=problems, skipped=skipped)
-    return folder, run_conversion(tasks, description, fresh, folder, settings or RunSettings())

@@ -26,6 +26,12 @@ def test_codes_alone_or_with_a_name_and_a_licence(tmp_path: Path) -> None:
     assert "T9" in full.missing
 
 
+def test_nnunets_own_way_of_writing_labels_is_understood(tmp_path: Path) -> None:
+    expected = {1: "L5", 2: "L4", 3: "L4"}
+    assert read_label_map(write(tmp_path, {"background": 0, "L5": 1, "L4": [2, 3]})).codes == expected
+    assert read_label_map(write(tmp_path, {"labels": {"L5": 1, "L4": [2, 3]}, "numTraining": 3})).codes == expected
+
+
 def test_other_names_are_for_other_label_sets(tmp_path: Path) -> None:
     path = write(tmp_path, {"1": "Anterior", "2": "Posterior"})
     assert read_label_map(path).codes == {1: "Anterior", 2: "Posterior"}
@@ -38,14 +44,18 @@ def test_other_names_are_for_other_label_sets(tmp_path: Path) -> None:
     [
         ([1, 2], "got a list"),
         ({"codes": {}}, "expected"),
-        ({"codes": {"1": "L5"}, "labels": {}}, "got 'labels'"),
+        ({"codes": {"1": "L5"}, "labels": "L5"}, "got 'labels'"),
         ({"codes": "L5"}, "expected"),
-        ({"L5": 1}, "codes from 0 to 65535 as keys, got 'L5'"),
+        ({"L5": "one"}, "codes from 0 to 65535, got 'L5'"),
+        ({"L5": -1}, "got -1"),
+        ({"L5": 1.5}, "got 1.5"),
+        ({"L5": 1, "L4": [2, 1]}, "code 1 stands there twice"),
         ({"-1": "L5"}, "got '-1'"),
         ({"70000": "L5"}, "got '70000'"),
         ({"1": "L5", "01": "L4"}, "code 1 stands there twice"),
         ({"1": ""}, "expected a name for code 1"),
-        ({"1": 5}, "expected a name for code 1"),
+        ({"1": 5, "2": "L5"}, "expected a name for code 1"),
+        ({"1": 5}, "code 5: '1' is not a structure"),
         ({"0": "L5"}, "code 0 is background"),
         ({"1": "L5-S"}, "Did you mean L5/S?"),
         ({"1": "vertebra L4"}, "Did you mean L4?"),

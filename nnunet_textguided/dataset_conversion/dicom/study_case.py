@@ -15,7 +15,9 @@ from nnunet_textguided.dataset_conversion.base.cases import (
     label_everywhere,
     on_one_grid,
 )
-from nnunet_textguided.dataset_conversion.base.manifest import hash_of_files
+from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
+from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
+from nnunet_textguided.dataset_conversion.base.manifest import Manifest, hash_of_files
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
 from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
@@ -25,6 +27,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
 
 Series = Mapping[str, list[SliceHeader]]
+_SHOWN = 10  # reasons named where no study can be converted
 
 
 @dataclass
@@ -166,3 +169,32 @@ def check_sequences(chosen: Sequence[str], there: Sequence[str]) -> None:
     """
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(there):
         raise UserError(f"Expected one or more of {', '.join(there)}, each at most once, got {' '.join(chosen)}.")
+
+
+def convert_studies(
+    tasks: Sequence[StudyCase],
+    description: DatasetDescription,
+    manifest: Manifest,
+    folder: Path,
+    settings: RunSettings | None,
+) -> tuple[Path, Manifest]:
+    """Run the conversion of a data set of studies.
+
+    Args:
+        tasks: The cases.
+        description: For dataset.json.
+        manifest: Of this conversion, with what was found wrong before any study was read.
+        folder: nnUNet_raw/DatasetXXX_Name.
+        settings: How to run.
+
+    Returns:
+        The folder, and the manifest as saved.
+
+    Raises:
+        UserError: There is no study, or as `run_conversion`.
+    """
+    if not tasks:
+        reasons = [*manifest.problems.values(), *manifest.skipped.values()]
+        lines = "".join(f"\n  {reason}" for reason in reasons[:_SHOWN])
+        raise UserError(f"No study to convert in {manifest.source}.{lines}")
+    return folder, run_conversion(tasks, description, manifest, folder, settings or RunSettings())

@@ -45,6 +45,8 @@ def read_label_map(path: Path, known: Collection[str] | None = None) -> LabelMap
         raise UserError(
             f'{path}: expected a label map such as {{"1": "L5", "2": "L4"}}, got a {type(content).__name__}.'
         )
+    if isinstance(content.get("labels"), dict):
+        content = {"codes": content["labels"]}
     outer: dict[str, Any] = content if "codes" in content else {"codes": content}
     strange = sorted(set(outer) - _KEYS)
     if strange or not isinstance(outer["codes"], dict) or not outer["codes"]:
@@ -82,16 +84,33 @@ def check_name(name: str, known: Collection[str], where: str) -> None:
 
 def _parse(path: Path, codes: Mapping[str, Any], known: Collection[str] | None) -> dict[int, str]:
     names: dict[int, str] = {}
-    for text, name in codes.items():
-        if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > LARGEST_CODE:
-            raise UserError(f"{path}: expected label codes from 0 to {LARGEST_CODE} as keys, got '{text}'.")
-        if int(text) in names:
-            raise UserError(f"{path}: code {int(text)} stands there twice. Keep one of them.")
+    for given, name in _pairs(codes):
+        code = _code(given)
+        if code is None:
+            raise UserError(f"{path}: expected label codes from 0 to {LARGEST_CODE}, got {given!r} for {name!r}.")
         if not isinstance(name, str) or not name.strip():
-            raise UserError(f"{path}: expected a name for code {text}, got {name!r}.")
+            raise UserError(f"{path}: expected a name for code {given}, got {name!r}.")
+        if code in names:
+            raise UserError(
+                f"{path}: code {code} stands there twice, as {names[code]!r} and {name!r}. Keep one of them."
+            )
         if known is not None:
-            check_name(name, known, f"{path}, code {text}")
-        names[int(text)] = name
+            check_name(name, known, f"{path}, code {code}")
+        names[code] = name.strip()
     if names.get(0, BACKGROUND_NAME) != BACKGROUND_NAME:
         raise UserError(f"{path}: code 0 is background in every mask, got '{names[0]}' for it.")
     return names
+
+
+def _pairs(codes: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """Code and name, whichever of them is the key; where names are, a name may have several codes."""
+    if not all(isinstance(value, int | float | list) for value in codes.values()):
+        return list(codes.items())
+    return [(code, name) for name, given in codes.items() for code in (given if isinstance(given, list) else [given])]
+
+
+def _code(given: Any) -> int | None:
+    """The whole number that was given, None for anything else or one too large."""
+    if isinstance(given, str) and re.fullmatch(r"[0-9]{1,5}", given):
+        given = int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= LARGEST_CODE else None
