@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 
 from nnunet_textguided.spine import SPINE_STRUCTURES
@@ -51,12 +52,10 @@ def missing_levels(names: Collection[str], present: Collection[str]) -> list[str
         if vertebra in there or (vertebra in names and vertebra not in spanned and vertebra not in _TRANSITIONAL)
     ]
     expected = vertebrae[:1]
-    for lower, upper in zip(vertebrae, vertebrae[1:], strict=False):
+    for lower, upper in itertools.pairwise(vertebrae):
         expected += [f"{upper}/{lower}", upper]
     lowest, highest = _rank(there[0]), _rank(there[-1])
-    return [
-        level for level in expected if level in names and level not in there and lowest < _rank(level) < highest
-    ]
+    return [level for level in expected if level in names and level not in there and lowest < _rank(level) < highest]
 
 
 def _rank(level: str) -> int | None:

@@ -17,8 +17,9 @@ _SMALLEST_BODY = 0.1  # a piece of less than this part of a vertebra is not its 
 
 @dataclass(frozen=True)
 class Measure:
-    """One structure of one case. Its main piece is the largest; of a vertebra, the large one with
-    most behind it.
+    """One structure of one case.
+
+    Its main piece is the largest; of a vertebra, the one among the large ones with most behind it: the body.
 
     Attributes:
         volume_ml: Of all its voxels.

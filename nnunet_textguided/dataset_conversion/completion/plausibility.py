@@ -7,6 +7,7 @@ of very different volumes, or an odd width, 1 each. A mask with any such sentenc
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,9 +36,7 @@ class Doubt:
     reason: str
 
 
-def find_doubts(
-    measures: Mapping[str, Measure], names: Collection[str], usual: Usual | None = None
-) -> list[Doubt]:
+def find_doubts(measures: Mapping[str, Measure], names: Collection[str], usual: Usual | None = None) -> list[Doubt]:
     """Check one mask.
 
     Args:
@@ -79,7 +78,7 @@ def score(doubts: Collection[Doubt]) -> int:
 
 
 def _order(levels: list[str], measures: Mapping[str, Measure]) -> Iterator[Doubt]:
-    for lower, upper in zip(levels, levels[1:], strict=False):
+    for lower, upper in itertools.pairwise(levels):
         below = measures[lower].height_mm - measures[upper].height_mm
         if below >= 0:
             yield Doubt("order", f"{upper} must lie above {lower}, but its centre is {below:.0f} mm lower")
@@ -113,7 +112,7 @@ def _volumes(measures: Mapping[str, Measure], usual: Usual) -> Iterator[Doubt]:
 def _neighbours(levels: list[str], measures: Mapping[str, Measure]) -> Iterator[Doubt]:
     for kind, largest in _LARGEST_RATIO.items():
         alike = _whole_levels(levels, measures, kind)
-        for lower, upper in zip(alike, alike[1:], strict=False):
+        for lower, upper in itertools.pairwise(alike):
             small, large = sorted((lower, upper), key=lambda name: measures[name].volume_ml)
             ratio = measures[large].volume_ml / measures[small].volume_ml
             if ratio > largest:

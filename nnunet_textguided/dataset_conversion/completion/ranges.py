@@ -68,7 +68,9 @@ def what_is_usual(cases: Collection[Mapping[str, Measure]]) -> Usual:
     whole = {name: [measure for measure in measures if not measure.cut_off] for name, measures in found.items()}
     ranges = {name: _range(measures) for name, measures in whole.items() if len(measures) >= MIN_MASKS}
     least = max(MIN_MASKS, REGULAR * len(cases))
-    return Usual(len(cases), ranges, {name: len(measures) for name, measures in found.items() if len(measures) >= least})
+    return Usual(
+        len(cases), ranges, {name: len(measures) for name, measures in found.items() if len(measures) >= least}
+    )
 
 
 def _range(measures: list[Measure]) -> Range:
