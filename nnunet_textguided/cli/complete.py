@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_textguided.cli.predict import fold_or_all, processes_of, set_threads
 from nnunet_textguided.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,14 +63,16 @@ def _draft(args: argparse.Namespace, drafts: DraftFolder) -> dict[str, str]:
     from nnunet_textguided.dataset_conversion.completion.draft_sources import MaskSource, ModelSource
     from nnunet_textguided.dataset_conversion.completion.drafts import write_drafts
     from nnunet_textguided.dataset_conversion.completion.label_colours import write_label_colours
-    from nnunet_textguided.inference.predict_settings import PredictSettings
+    from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
     if (args.m is None) == (args.masks is None):
         raise UserError("Name where drafts come from: a trained model (-m MODEL_FOLDER), or masks (--masks FOLDER).")
     if args.m is None:
         source = MaskSource(drafts.dataset, args.masks)
     else:
-        settings = PredictSettings(disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=args.device)
+        device = choose_device(args.device).type
+        set_threads(device)
+        settings = PredictSettings(disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=device)
         source = ModelSource(drafts.dataset, args.m, args.f, args.chk, settings)
     summary = write_drafts(drafts, source, args.cases)
     kept = f", {len(summary.kept)} were there already" if summary.kept else ""
@@ -131,15 +134,9 @@ def _add_draft(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases", nargs="+", metavar="CASE", help="only these; of partly annotated ones, voxels to ignore are filled"
     )
-    parser.add_argument("-f", nargs="+", metavar="FOLD", type=_fold, help="folds to average (default: all there are)")
+    parser.add_argument("-f", nargs="+", metavar="FOLD", type=fold_or_all, help="folds to average (default: all)")
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="FILE", help="file name of the checkpoints")
     parser.add_argument("-device", choices=["cpu", "cuda", "mps"], help="cuda where there is one and else cpu")
     parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster, less accurate")
-    parser.add_argument("-npp", type=int, default=3, help="preprocessing processes")
-    parser.add_argument("-nps", type=int, default=3, help="export processes")
-
-
-def _fold(text: str) -> int | str:
-    if text == "all" or text.isdigit():
-        return text if text == "all" else int(text)
-    raise argparse.ArgumentTypeError(f"expected fold numbers or all, got {text!r}")
+    parser.add_argument("-npp", type=int, default=processes_of("nnUNet_npp"), help="preprocessing processes")
+    parser.add_argument("-nps", type=int, default=processes_of("nnUNet_nps"), help="export processes")
