@@ -176,6 +176,22 @@ def test_check_looks_at_the_corrections(dataset: Path, drafts: Path, capsys: pyt
     assert "0 of 2 masks are doubtful" in capsys.readouterr().out
 
 
+def test_an_accepted_mask_does_not_vouch_for_itself(
+    dataset: Path, drafts: Path, accept: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    for number in range(6):  # of one voxel of L5 each, so that six such masks would make it usual
+        case = f"more_{number}"
+        shutil.copy(dataset / "imagesTr" / "none_a_0000.nii.gz", dataset / "imagesTr" / f"{case}_0000.nii.gz")
+        mask = read(dataset / "labelsTr" / "full.nii.gz") * 0
+        mask[5, 5, 3] = 1
+        sitk.WriteImage(mask, str(drafts / f"{case}.nii.gz"))
+    assert accept()[0] == 0
+    assert main(["complete", "check", "901", str(drafts)]) == 0
+    review = (drafts / "review.csv").read_text()
+    assert "usual" not in review
+    assert "is missing, which" not in review
+
+
 def test_chosen_cases_alone_are_accepted(dataset: Path, drafts: Path, accept: Callable) -> None:
     assert accept("--cases", "none_b")[0] == 0
     assert list(completion(dataset)) == ["none_b"]

@@ -181,6 +181,14 @@ def test_a_wrong_mask_among_many_does_not_widen_the_range(usual):
     assert with_wrong.ranges["L4"].highest_ml < 1.5 * usual.ranges["L4"].highest_ml
 
 
+def test_structures_that_the_image_cuts_off_do_not_count_for_the_range():
+    spines = [measured(spine()[:, 8:]) for _ in range(6)]
+    assert spines[0]["L2"].cut_off
+    usual = what_is_usual(spines)
+    assert "L2" not in usual.ranges
+    assert usual.ranges["L3"].masks == usual.regular["L2"] == 6
+
+
 def test_other_data_sets_are_checked_for_pieces_and_volumes_only():
     names = {1: "Anterior", 2: "Posterior"}
     labels = np.zeros((6, 10, 10), np.uint8)
