@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole way once on generated volumes: convert, plan, train, predict, evaluate, draw"),
     "convert": ("convert", "bring a data set on disk into nnU-Net's raw format"),
     "relabel": ("relabel", "bring masks of SPINEPS, TotalSpineSeg and others to our label codes, and back"),
+    "complete": ("complete", "draft masks for cases that have none, and take corrected ones back"),
     "plan": ("plan", "write the options of the text-guided model into plans under another identifier"),
     "embed": ("embed", "make the text bank: class names through a text encoder"),
     "pretrain-image": ("pretrain_image", "pretrain the image encoder on scans without labels"),

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-tr", default="nnUNetTrainer", metavar="TRAINER", help="class name of the trainer")
     parser.add_argument("-c", metavar="CONFIGURATION", help="configuration, such as 2d or 3d_fullres")
     parser.add_argument(
-        "-f", nargs="+", type=_fold, default=[0, 1, 2, 3, 4], metavar="FOLD", help="folds to average, or all"
+        "-f", nargs="+", type=fold_or_all, default=[0, 1, 2, 3, 4], metavar="FOLD", help="folds to average, or all"
     )
     parser.add_argument("-step_size", type=float, default=0.5, help="sliding window step, as a part of the patch")
     parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster, less accurate")
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save_probabilities", action="store_true", help="write .npz and .pkl for nnUNetv2_ensemble")
     parser.add_argument("--continue_prediction", "--c", action="store_true", help="keep the predictions already there")
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="FILE", help="file name of the checkpoint")
-    parser.add_argument("-npp", type=int, default=_default("nnUNet_npp"), help="preprocessing processes")
-    parser.add_argument("-nps", type=int, default=_default("nnUNet_nps"), help="export processes")
+    parser.add_argument("-npp", type=int, default=processes_of("nnUNet_npp"), help="preprocessing processes")
+    parser.add_argument("-nps", type=int, default=processes_of("nnUNet_nps"), help="export processes")
     parser.add_argument("-prev_stage_predictions", metavar="FOLDER", help="first-stage predictions, for a cascade")
     parser.add_argument("-num_parts", type=int, default=1, help="calls that share the folder")
     parser.add_argument("-part_id", type=int, default=0, help="which of these calls this is, from 0")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 
     device = choose_device(args.device).type
-    _set_threads(device)
+    set_threads(device)
     names = [name for name in PredictSettings.__dataclass_fields__ if name != "device"]
     settings = PredictSettings(**{name: getattr(args, name) for name in names}, device=device)
     folder = args.m or find_model_folder(args.d, args.tr, args.p, args.c)
@@ -73,20 +73,36 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fold(text: str) -> int | str:
+def fold_or_all(text: str) -> int | str:
+    """Read a fold from the command line.
+
+    Args:
+        text: A number, or "all".
+
+    Raises:
+        argparse.ArgumentTypeError: Anything else.
+    """
     if text == "all" or text.isdigit():
         return text if text == "all" else int(text)
     raise argparse.ArgumentTypeError(f"expected fold numbers or all, got {text!r}")
 
 
-def _default(variable: str) -> int:
-    """nnU-Net's default number of processes: 3, or what the variable says."""
+def processes_of(variable: str) -> int:
+    """Return nnU-Net's default number of processes: 3, or what the variable says.
+
+    Args:
+        variable: nnUNet_npp or nnUNet_nps.
+    """
     value = os.environ.get(variable, "")
     return int(value) if value.isdigit() else 3
 
 
-def _set_threads(device: str) -> None:
-    """As nnUNetv2_predict: all cores on the CPU (or what OMP_NUM_THREADS allows), one thread beside a GPU."""
+def set_threads(device: str) -> None:
+    """As nnUNetv2_predict: all cores on the CPU (or what OMP_NUM_THREADS allows), one thread beside a GPU.
+
+    Args:
+        device: Its type, such as "cpu".
+    """
     import torch
 
     if device == "cuda":

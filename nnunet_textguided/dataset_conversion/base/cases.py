@@ -92,6 +92,11 @@ def convert_case(task: CaseTask, write: bool = True) -> dict[str, Any]:
         sources = task.fingerprint()
         if _is_done(task, sources):
             return dict(task.previous)
+        if ACCEPTED in (task.previous or {}):
+            raise CaseError(
+                "its source, or what was written of it, changed since its mask was accepted; nothing was touched. To "
+                "convert it anew, remove its label map and its entry in manifest.json, then accept the mask again"
+            )
         loaded = task.load()
         record = {
             "patient": task.patient,
@@ -198,9 +203,5 @@ def _is_done(task: CaseTask, sources: dict[str, str]) -> bool:
     """Tell whether an earlier run made the case from these very files and its output is still whole."""
     if task.previous is None or task.previous["sources"] != sources:
         return False
-    files = {name: task.target / name for name in task.previous["files"]}
-    replaced = {f"{LABELS}/{task.case}{FILE_ENDING}"} if ACCEPTED in task.previous else set()
-    return all(
-        path.is_file() and (name in replaced or path.stat().st_size == task.previous["files"][name])
-        for name, path in files.items()
-    )
+    files = task.previous["files"]
+    return all((task.target / name).is_file() and (task.target / name).stat().st_size == files[name] for name in files)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from nnunet_textguided.dataset_conversion.base.cases import CaseTask, from_line
 from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
-from nnunet_textguided.dataset_conversion.base.manifest import Manifest
+from nnunet_textguided.dataset_conversion.base.manifest import ACCEPTED, Manifest
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.splits import (
     SPLITS_FILE,
@@ -137,6 +137,13 @@ def _splits_of(supplied: Splits | None, patients: dict[str, str], problems: dict
     return splits, f"{len(splits)} taken over from the source's {SPLITS_FILE}; {in_none} cases are in none of them"
 
 
+def _drop(manifest: Manifest, folder: Path | None, case: str) -> None:
+    """Remove what an earlier run may have written of a case that cannot be converted."""
+    manifest.cases.pop(case, None)
+    if folder is not None:
+        remove_case(folder, case)
+
+
 def _as_lines(problems: dict[str, str]) -> str:
     return "".join(f"\n  {problem}" for problem in problems.values())
 
@@ -167,12 +174,11 @@ def _convert_all(
         for task, outcome in bar:
             if isinstance(outcome, CaseError):
                 manifest.problems[task.case] = str(outcome)
-                manifest.cases.pop(task.case, None)
+                if ACCEPTED not in (task.previous or {}):
+                    _drop(manifest, folder, task.case)
             else:
                 manifest.cases[task.case] = outcome
             if folder is not None:
-                if isinstance(outcome, CaseError):
-                    remove_case(folder, task.case)
                 manifest.save_now_and_then(folder)
     except BrokenProcessPool as error:
         raise UserError(

@@ -1,0 +1,1 @@
+"""Completing the labels: drafts for cases without a mask, doubtful ones first, and corrected masks taken back in."""
