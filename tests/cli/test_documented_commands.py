@@ -1,4 +1,4 @@
-"""Every command line of the README and of docs/ is one that the command's own parser takes; every link leads somewhere."""
+"""Command lines of README and docs are ones that the command's own parser takes; links lead somewhere."""
 
 from __future__ import annotations
 
@@ -43,19 +43,16 @@ def test_documented_command_is_understood(page, line):
     parser.parse_args(words)
 
 
-@pytest.mark.parametrize(
-    ("page", "name"),
-    sorted(
-        {(page, name) for page, text in TEXTS.items() for name in re.findall(r"`nnunet_textguided ([a-z-]+)", text)}
-    ),
-)
+def found(pattern: str) -> list[tuple[str, str]]:
+    """Return page and match of a pattern's group on all pages."""
+    return sorted({(page, match) for page, text in TEXTS.items() for match in re.findall(pattern, text)})
+
+
+@pytest.mark.parametrize(("page", "name"), found(r"`nnunet_textguided ([a-z-]+)"))
 def test_command_named_in_the_text_exists(page, name):
     assert name in cli.COMMANDS
 
 
-@pytest.mark.parametrize(
-    ("page", "target"),
-    sorted({(page, to) for page, text in TEXTS.items() for to in re.findall(r"\]\(((?!https?:)[^)#]+)", text)}),
-)
+@pytest.mark.parametrize(("page", "target"), found(r"\]\(((?!https?:)[^)#]+)"))
 def test_link_leads_somewhere(page, target):
     assert (PAGES[page].parent / target).exists()
