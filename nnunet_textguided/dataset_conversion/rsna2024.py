@@ -15,6 +15,7 @@ from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.header import read_slice_header
 from nnunet_textguided.dataset_conversion.dicom.study import best_of
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
+    SEQUENCES,
     Choice,
     Series,
     StudyCase,
@@ -28,7 +29,6 @@ from nnunet_textguided.dataset_conversion.rsna2024_tables import FINDINGS, SEVER
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
 
-SEQUENCES = ("T2", "T1")
 IMAGES = "train_images"
 _DESCRIPTIONS = {"T1": "sagittal_t1", "T2": "sagittal_t2_stir"}
 _NOT_LUMBAR = {"3637444890": "3892989905"}
@@ -114,7 +114,7 @@ def convert_rsna2024(
     Raises:
         UserError: Nothing found, the target may not be used or written to, bad splits, or no case is convertible.
     """
-    check_sequences(sequences, SEQUENCES)
+    check_sequences(sequences)
     if threshold not in SEVERITIES[1:]:
         raise UserError(f"Expected the severity moderate or severe as threshold, got {threshold!r}.")
     source = Path(source).absolute()

@@ -18,6 +18,7 @@ from nnunet_textguided.dataset_conversion.base.tables import plain, read_rows
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
+    SEQUENCES,
     Choice,
     Series,
     StudyCase,
@@ -30,7 +31,6 @@ from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_l
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 
-SEQUENCES = ("T2", "T1")
 REPORTS_FILE = "reports.csv"
 _PATIENT, _NOTES = "patient_id", "clinician_s_notes"
 
@@ -70,7 +70,7 @@ def convert_sudirman(
     Raises:
         UserError: Nothing found, the target may not be used or written to, bad notes, or no case is convertible.
     """
-    check_sequences(sequences, SEQUENCES)
+    check_sequences(sequences)
     source = Path(source).absolute()
     folder = dataset_folder(dataset_id, name)
     reports = [] if notes is None else read_notes(Path(notes))

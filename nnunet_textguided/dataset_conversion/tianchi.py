@@ -16,6 +16,7 @@ from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
+    SEQUENCES,
     Choice,
     Series,
     StudyCase,
@@ -29,8 +30,6 @@ from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_l
 from nnunet_textguided.dataset_conversion.tianchi_annotations import FINDINGS, AnnotatedStudy, read_annotations
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
-
-SEQUENCES = ("T2", "T1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ def convert_tianchi(
     Raises:
         UserError: Nothing found, the target may not be used or written to, bad splits, or no case is convertible.
     """
-    check_sequences(sequences, SEQUENCES)
+    check_sequences(sequences)
     source = Path(source).absolute()
     folder = dataset_folder(dataset_id, name)
     studies, problems = _read_annotations(source, annotations)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_textguided.cli.datasets.channels import add_channels
+
 if TYPE_CHECKING:
     from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
     from nnunet_textguided.dataset_conversion.base.manifest import Manifest
@@ -24,14 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SRC", type=Path, help="folder of the release: train_images and the csv files"
     )
-    parser.add_argument(
-        "--channels",
-        dest="sequences",
-        nargs="+",
-        choices=("T2", "T1"),
-        default=["T2", "T1"],
-        help="sagittal sequences; later ones are resampled onto the first (default: T2 T1)",
-    )
+    add_channels(parser)
     parser.add_argument(
         "--severity",
         choices=("moderate", "severe"),

@@ -26,6 +26,8 @@ from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
 
+SEQUENCES = ("T2", "T1")
+"""What can be a channel; the first chosen gives the grid."""
 Series = Mapping[str, list[SliceHeader]]
 _SHOWN = 10  # reasons named where no study can be converted
 
@@ -157,18 +159,19 @@ def choose_sequence(stacks: Sequence[Stack], sequence: str, notes: list[str]) ->
     return stack
 
 
-def check_sequences(chosen: Sequence[str], there: Sequence[str]) -> None:
-    """Refuse channels that a data set does not have.
+def check_sequences(chosen: Sequence[str]) -> None:
+    """Refuse channels that there are not.
 
     Args:
         chosen: By the user.
-        there: What can be chosen.
 
     Raises:
-        UserError: None, one that there is not, or one twice.
+        UserError: None, one that is not of `SEQUENCES`, or one twice.
     """
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(there):
-        raise UserError(f"Expected one or more of {', '.join(there)}, each at most once, got {' '.join(chosen)}.")
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(SEQUENCES):
+        raise UserError(
+            f"Expected one or more of {', '.join(SEQUENCES)}, each at most once, got {' '.join(chosen) or 'none'}."
+        )
 
 
 def convert_studies(
