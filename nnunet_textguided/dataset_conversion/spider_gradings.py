@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from nnunet_textguided.dataset_conversion.base.tables import plain, read_rows
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation
 from nnunet_textguided.spine import SPINE_STRUCTURES
@@ -17,6 +16,8 @@ from nnunet_textguided.spine import SPINE_STRUCTURES
 logger = logging.getLogger(__name__)
 
 GRADINGS_FILE = "radiological_gradings.csv"
+_PATIENT, _DISC = "patient", "ivd_label"
+_SPELLINGS = {"pfirrmann_grade": "pfirrman_grade"}  # the release writes it with one n
 DISCS = tuple(name for name in SPINE_STRUCTURES if "/" in name)
 """Disc names from L5/S upwards: the row with IVD label n belongs to the n-th."""
 
@@ -89,26 +90,19 @@ def read_gradings(path: Path, chosen: Sequence[Grading]) -> dict[int, list[tuple
     Raises:
         UserError: A column is missing, or a cell holds no grade; the text names the line.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    columns = ["Patient", "IVD label", *(grading.column for grading in chosen)]
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise UserError(f"{path}: expected the columns {columns}, missing are {missing}.")
+    wanted = {plain(grading.column): grading for grading in chosen}
     found: dict[int, list[tuple[str, str, int]]] = {}
     dropped = 0
     seen: set[tuple[int, int]] = set()
-    for line, row in enumerate(table[columns].to_dict("records"), start=2):
-        patient, disc = (_whole(row[column], column, path, line) for column in columns[:2])
+    for line, cells in read_rows(path, (_PATIENT, _DISC, *wanted), _SPELLINGS):
+        patient, disc = _whole(cells[_PATIENT], "Patient", path, line), _whole(cells[_DISC], "IVD label", path, line)
         if not 1 <= disc <= len(DISCS):
             dropped += 1
             continue
         if (patient, disc) in seen:
             raise UserError(f"{path}, line {line}: patient {patient}, disc {disc} was graded on an earlier line too.")
         seen.add((patient, disc))
-        found.setdefault(patient, []).extend(_decisions(row, DISCS[disc - 1], chosen, path, line))
+        found.setdefault(patient, []).extend(_decisions(cells, DISCS[disc - 1], wanted, path, line))
     if dropped:
         logger.info("%s: left out %d rows of discs that are no structure", path, dropped)
     return found
@@ -129,13 +123,13 @@ def annotations_of(patients: Mapping[str, str], found: Mapping[int, list[tuple[s
 
 
 def _decisions(
-    row: Mapping[str, Any], disc: str, chosen: Sequence[Grading], path: Path, line: int
+    cells: Mapping[str, str], disc: str, wanted: Mapping[str, Grading], path: Path, line: int
 ) -> list[tuple[str, str, int]]:
     decisions = []
-    for grading in chosen:
-        if pd.isna(row[grading.column]):
+    for column, grading in wanted.items():
+        if not cells.get(column):
             continue  # not assessed
-        grade = _whole(row[grading.column], grading.column, path, line)
+        grade = _whole(cells[column], grading.column, path, line)
         if grade not in grading.grades:
             low, high = grading.grades[0], grading.grades[-1]
             raise UserError(f"{path}, line {line}: {grading.column} is {low} to {high}, got {grade}.")
@@ -143,11 +137,9 @@ def _decisions(
     return decisions
 
 
-def _whole(value: Any, column: str, path: Path, line: int) -> int:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not number.is_integer():
-        raise UserError(f"{path}, line {line}: expected a whole number in {column}, got {value!r}.")
+def _whole(text: str, column: str, path: Path, line: int) -> int:
+    """A whole number; spreadsheets write 1.0 for it."""
+    number = text.removesuffix(".0")
+    if not number.isascii() or not number.isdecimal():
+        raise UserError(f"{path}, line {line}: expected a whole number in {column}, got {text!r}.")
     return int(number)

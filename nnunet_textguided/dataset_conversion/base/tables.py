@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -23,12 +23,15 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(
+    path: Path, columns: Sequence[str], spellings: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a table, one by one.
 
     Args:
         path: A CSV file in UTF-8, UTF-16 or Windows' western code page; the separator is found out.
         columns: Columns that have to be there, spelled as `plain` does.
+        spellings: Other spelling -> the column that is meant.
 
     Yields:
         Line number, and column (spelled as `plain` does) -> cell, blanks at its ends removed.
@@ -44,7 +47,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
     first_line = text.split("\n", 1)[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(StringIO(text), delimiter=separator)
-    header = [plain(name) for name in next(reader, [])]
+    header = [(spellings or {}).get(plain(name), plain(name)) for name in next(reader, [])]
     missing = [name for name in columns if name not in header]
     if missing:
         raise UserError(f"{path}, line 1: expected the columns {', '.join(columns)}; missing are {', '.join(missing)}.")
