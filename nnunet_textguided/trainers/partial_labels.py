@@ -46,10 +46,8 @@ class PartialLabels:
             masked = [case for case in dataset.identifiers if content[case] is not None]
             if len(masked) < len(dataset.identifiers):
                 dataset.identifiers, times = draws(dataset.identifiers, masked)
-                self.print_to_log_file(
-                    f"{len(masked)} of {len(content)} {name} cases have a mask; each of them is drawn {times} times as "
-                    "often as one without"
-                )
+                often = f"; each of them is drawn {times} times as often as one without" if times > 1 else ""
+                self.print_to_log_file(f"{len(masked)} of {len(content)} {name} cases have a mask{often}")
         if all(content is None for content in contents[0].values()):
             raise UserError(
                 f"Not one of the {len(contents[0])} training cases of fold {self.fold} has a mask (all are nnU-Net's "
