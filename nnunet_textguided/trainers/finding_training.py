@@ -10,6 +10,7 @@ import torch
 from torch import distributed, nn
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.annotations import NOT_ASSESSED
 from nnunet_textguided.findings.loss import FindingLoss
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.findings.weak_regions import fill_gaps
@@ -119,6 +120,13 @@ class FindingTraining(PartialLabels):
         cells = None if ignore_label is None else WeakCells(annotations, by_name, transpose, ignore_label)
         marked = points if points.any() else None, cells if cells and cells.any() else None
         return FindingTargets(annotations, vocabulary, sizes, *marked)
+
+    def teaches_without_mask(self, case: str) -> bool:
+        """Whether a finding of a case is assessed."""
+        if not isinstance(self.loss, SegmentationAndFindingLoss):
+            return False
+        status = self.loss.targets.annotations.status(case, self.loss.targets.vocabulary)
+        return bool((status != NOT_ASSESSED).any())
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """nnU-Net's data sets; what is marked comes along."""

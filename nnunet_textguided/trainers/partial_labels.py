@@ -32,8 +32,12 @@ class PartialLabels:
         self.marginal_loss = MarginalLoss(loss, self.lacking)
         return self.marginal_loss
 
+    def teaches_without_mask(self, case: str) -> bool:
+        """Whether a case that has no mask has anything to learn from; segmentation alone has not."""
+        return False
+
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's data sets; cases with a mask are listed so often that they are half of the draws.
+        """nnU-Net's data sets, less cases that teach nothing; those with a mask are at least half of the draws.
 
         Raises:
             UserError: A mask holds what its source is said to leave out, or no training case has a mask.
@@ -42,21 +46,33 @@ class PartialLabels:
         if not self.lacking.declared and not self.label_manager.has_ignore_label:
             return datasets
         contents = [self._contents(dataset) for dataset in datasets]
-        for name, dataset, content in zip(("training", "validation"), datasets, contents, strict=True):
-            masked = [case for case in dataset.identifiers if content[case] is not None]
-            if len(masked) < len(dataset.identifiers):
-                dataset.identifiers, times = draws(dataset.identifiers, masked)
-                often = f"; each of them is drawn {times} times as often as one without" if times > 1 else ""
-                self.print_to_log_file(f"{len(masked)} of {len(content)} {name} cases have a mask{often}")
         if all(content is None for content in contents[0].values()):
             raise UserError(
                 f"Not one of the {len(contents[0])} training cases of fold {self.fold} has a mask (all are nnU-Net's "
                 "ignore label everywhere), so no structure can be learned. Put cases with masks into the training part "
                 "of splits_final.json."
             )
+        for name, dataset, content in zip(("training", "validation"), datasets, contents, strict=True):
+            self._balance(name, dataset, content)
         self.lacking.learned = frozenset().union(*(content or () for content in contents[0].values()))
         self._log_lacking()
         return datasets
+
+    def _balance(self, name: str, dataset: Any, content: dict[str, frozenset[int] | None]) -> None:
+        """Change which cases the loader draws from, and say so."""
+        masked = [case for case in dataset.identifiers if content[case] is not None]
+        bare = [case for case in dataset.identifiers if content[case] is None]
+        if not masked:
+            self.print_to_log_file(f"no {name} case has a mask: its pseudo Dice is not defined")
+        if not bare or not masked:
+            return
+        drawn = [case for case in bare if self.teaches_without_mask(str(case))]
+        times = repeats(len(masked), len(drawn))
+        dataset.identifiers = sorted([*masked * times, *drawn])
+        self.print_to_log_file(
+            f"{name} cases: {len(masked)} with a mask, each drawn {times} times as often as others; {len(drawn)} with "
+            f"findings only; {len(bare) - len(drawn)} with neither, not drawn"
+        )
 
     def _contents(self, dataset: Any) -> dict[str, frozenset[int] | None]:
         """Classes of the mask of every case, checked against what its source is said to leave out."""
@@ -96,16 +112,11 @@ class PartialLabels:
             self.marginal_loss.announce(batch["keys"])
 
 
-def draws(cases: list[str], masked: list[str]) -> tuple[list[str], int]:
-    """List cases so that those with a mask are at least half of a uniform draw.
+def repeats(masked: int, bare: int) -> int:
+    """How often cases with a mask are listed, so that they are at least half of a uniform draw.
 
     Args:
-        cases: All cases.
-        masked: Those with a mask.
-
-    Returns:
-        The cases, those with a mask repeated, and how often.
+        masked: Number of cases with a mask, above 0.
+        bare: Number of cases without.
     """
-    without = len(cases) - len(masked)
-    times = max(1, -(-without // len(masked))) if masked else 1
-    return sorted([*cases, *masked * (times - 1)]), times
+    return max(1, -(-bare // masked))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import TextGuidedTrainer, VisualOnlyTrainer, nnUNetTrainerMatched
 from nnunet_textguided.trainers.lacking import LackingClasses, mask_content
 from nnunet_textguided.trainers.marginal_loss import MarginalLoss
-from nnunet_textguided.trainers.partial_labels import draws
+from nnunet_textguided.trainers.partial_labels import repeats
 
 BARE_BATCH = (BARE[0], BARE[1])
 
@@ -91,36 +92,46 @@ def test_complete_data_sets_are_left_alone(make_trainer, tmp_path, monkeypatch):
     assert len(set(training.identifiers)) == len(training.identifiers)
 
 
-@pytest.mark.parametrize(("masked", "without"), [(1, 0), (1, 1), (3, 2), (2, 3), (10, 11), (201, 1975)])
-def test_at_least_half_of_the_draws_have_a_mask(masked: int, without: int):
-    names = [f"m{n}" for n in range(masked)], [f"u{n}" for n in range(without)]
-    listed, times = draws(sorted(names[0] + names[1]), names[0])
-    count = Counter(listed)
-    assert {count[name] for name in names[0]} == {times}
-    assert {count[name] for name in names[1]} <= {1}
-    share = masked * times / len(listed)
-    assert share >= 0.5
-    assert share <= 2 / 3 or times == 1
+@pytest.mark.parametrize(("masked", "bare"), [(1, 0), (1, 1), (3, 2), (2, 3), (10, 11), (201, 1975)])
+def test_at_least_half_of_the_draws_have_a_mask_and_hardly_more_than_needed(masked: int, bare: int):
+    times = repeats(masked, bare)
+    assert masked * times >= bare
+    assert times == 1 or masked * (times - 1) < bare
 
 
-def test_the_loader_draws_from_the_repeated_cases(make_partial_trainer, partial_dataset):
-    import json
+@pytest.fixture
+def one_mask(partial_dataset):
+    """Fold 0 trains on one case with a mask, five with findings and none, and one with nothing."""
+    files = {name: (partial_dataset / name).read_bytes() for name in ("splits_final.json", "findings.csv")}
+    splits = [{"train": [WHOLE[0], *BARE], "val": [CUT[0]]}]
+    (partial_dataset / "splits_final.json").write_text(json.dumps(splits))
+    rows = [line for line in files["findings.csv"].decode().splitlines() if BARE[4] not in line]
+    (partial_dataset / "findings.csv").write_text("\n".join(rows))
+    yield partial_dataset
+    for name, content in files.items():
+        (partial_dataset / name).write_bytes(content)
 
-    saved = (partial_dataset / "splits_final.json").read_bytes()
-    try:
-        splits = [{"train": [WHOLE[0], *BARE], "val": [CUT[0]]}]
-        (partial_dataset / "splits_final.json").write_text(json.dumps(splits))
-        trainer = make_partial_trainer(TextGuidedTrainer)
-        trainer.initialize()
-        training, validation = trainer.get_tr_and_val_datasets()
-        assert Counter(training.identifiers) == {WHOLE[0]: 5, **dict.fromkeys(BARE, 1)}
-        assert validation.identifiers == [CUT[0]]
-        assert "1 of 6 training cases have a mask; each of them is drawn 5 times as often" in log_of(trainer)
-        train_loader, _ = trainer.get_dataloaders()
-        drawn = [case for _ in range(60) for case in next(train_loader)["keys"]]
-        assert 0.3 < np.mean(np.array(drawn) == WHOLE[0]) < 0.7
-    finally:
-        (partial_dataset / "splits_final.json").write_bytes(saved)
+
+def test_the_loader_draws_from_the_repeated_cases(make_partial_trainer, one_mask):
+    trainer = make_partial_trainer(TextGuidedTrainer)
+    trainer.initialize()
+    training, validation = trainer.get_tr_and_val_datasets()
+    assert Counter(training.identifiers) == {WHOLE[0]: 4, **dict.fromkeys(BARE[:4], 1)}
+    assert validation.identifiers == [CUT[0]]
+    said = "training cases: 1 with a mask, each drawn 4 times as often as others; 4 with findings only; 1 with neither"
+    assert said in log_of(trainer)
+    train_loader, _ = trainer.get_dataloaders()
+    drawn = [case for _ in range(60) for case in next(train_loader)["keys"]]
+    assert 0.3 < np.mean(np.array(drawn) == WHOLE[0]) < 0.7
+
+
+@pytest.mark.parametrize("trainer_class", [TextGuidedTrainer, nnUNetTrainerMatched])
+def test_cases_without_masks_are_not_drawn_where_findings_are_not_learned(
+    make_partial_trainer, one_mask, trainer_class
+):
+    trainer = ready(make_partial_trainer(trainer_class, findings=[]))
+    training, _ = trainer.get_tr_and_val_datasets()
+    assert training.identifiers == [WHOLE[0]]
 
 
 @pytest.mark.parametrize("trainer_class", [TextGuidedTrainer, nnUNetTrainerMatched])

@@ -176,3 +176,24 @@ def test_without_points_data_sets_are_nnunets_own(make_partial_trainer, partial_
         assert not trainer.loss.findings.last.asked.any()  # an untrained network is sure of nothing
     finally:
         (partial_dataset / "findings.csv").write_bytes(saved)
+
+
+def test_places_of_absent_findings_alone_make_cells(make_partial_trainer, partial_dataset):
+    from nnunet_textguided.findings.annotations import write_findings
+
+    saved = (partial_dataset / "findings.csv").read_bytes()
+    try:
+        content = [line.split(",") for line in saved.decode().splitlines()[1:]]
+        rows = [Annotation(c, s, f, 0, tuple(map(float, p))) for c, s, f, _, *p in content if p[0]]
+        write_findings(rows, partial_dataset / "findings.csv")
+        trainer = make_partial_trainer(TextGuidedTrainer)
+        trainer.initialize()
+        trainer.on_train_start()
+        assert trainer.loss.targets.points is None
+        asked = 0
+        for _ in range(4):
+            trainer.train_step(next(trainer.dataloader_train))
+            asked += int(trainer.loss.findings.last.asked.sum())
+        assert asked > 0
+    finally:
+        (partial_dataset / "findings.csv").write_bytes(saved)
