@@ -44,7 +44,7 @@ def fill_gaps(labels: torch.Tensor, logits: torch.Tensor, gaps: Gaps) -> torch.T
     probability, predicted = logits.detach().float().softmax(1).max(1)
     sure = probability >= SURE
     unknown = labels == (-1 if gaps.ignore_label is None else gaps.ignore_label)
-    cells = torch.zeros_like(labels) if gaps.cells is None else gaps.cells.to(labels.dtype) * unknown
+    cells = torch.zeros_like(labels) if gaps.cells is None else gaps.cells.to(labels.dtype)
     structure = predicted > 0
     free = structure & ((cells == 0) | ~_of_class(gaps.placed, predicted))
     hidden = (labels == 0) & _of_class(gaps.lacking, predicted)
