@@ -9,6 +9,7 @@ from typing import Any
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.sources import declared_missing, not_annotated
 from nnunet_textguided.spine import SPINE_STRUCTURES
 
 
@@ -69,8 +70,7 @@ class EvaluationTask:
         Args:
             case: Its name; it belongs to the source it begins with (spider_005 to spider).
         """
-        sources = [source for source in self.missing if case == source or case.startswith(f"{source}_")]
-        return self.missing[max(sources, key=len)] if sources else frozenset()
+        return not_annotated(case, self.missing)
 
 
 def find_dataset_json(truth: Path, prediction: Path, given: str | Path | None = None) -> Path:
@@ -131,9 +131,7 @@ def read_task(dataset_json_file: Path, exclude: Iterable[str] = ()) -> Evaluatio
         for name, value in content["labels"].items()
         if name not in ("background", "ignore")
     }
-    missing = {
-        source: frozenset(names) for source, names in (content.get("text_guidance") or {}).get("missing", {}).items()
-    }
+    missing = declared_missing(content)
     for what, names in (("--exclude", frozenset(exclude)), *((f"missing of {s}", n) for s, n in missing.items())):
         if names - codes.keys():
             raise EvaluationError(

@@ -34,6 +34,7 @@ class FindingPoints:
         vocabulary: What the model is trained for.
         codes: Label codes of the vocabulary's structures.
         transpose: `transpose_forward` of the plans.
+        ignore_label: Code of voxels that are not annotated, None if there is none; codes above it are weak cells.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class FindingPoints:
         vocabulary: FindingVocabulary,
         codes: Sequence[int],
         transpose: tuple[int, ...],
+        ignore_label: int | None = None,
     ) -> None:
         self.annotations = annotations
         self.vocabulary = vocabulary
         self.codes = tuple(codes)
         self.transpose = tuple(transpose)
+        self.ignore_label = ignore_label
         self._centres: dict[str, list[tuple[int, np.ndarray]]] = {}
 
     def any(self) -> bool:
@@ -95,11 +98,6 @@ class FindingPoints:
         drawn = np.zeros(shape, dtype=np.int16)
         if not self.of_case(case):
             return drawn
-        if "sitk_stuff" not in properties:
-            raise UserError(
-                f"{case}: findings.csv holds points, but the images were read without world coordinates (reader other "
-                "than SimpleITKIO). Remove x_mm,y_mm,z_mm, or plan again with SimpleITKIO."
-            )
         spacing = ModelGrid.of_case(shape, properties, self.transpose).spacing(properties["spacing"])
         if case not in self._centres:
             self._centres[case] = self._place(case, properties, np.asarray(segmentation[0]), spacing)
@@ -120,13 +118,15 @@ class FindingPoints:
 
         A Schmorl node, say, is reported at the disc and lies in the vertebra, whose voxels do not speak for the disc.
         """
+        marks = self.of_case(case)
         grid = ModelGrid.of_case(labels.shape, properties, self.transpose)
+        centres = voxels_of_points(case, [point for *_, point in marks], grid, properties)
+        unknown = np.inf if self.ignore_label is None else self.ignore_label
         placed = []
-        for structure, finding, point in self.of_case(case):
-            centre = np.rint(grid.from_image(_image_index(point, properties["sitk_stuff"])[None])[0]).astype(int)
+        for (structure, finding, _), centre in zip(marks, np.rint(centres).astype(int), strict=True):
             code = self.codes[self.vocabulary.structures.index(structure)]
             inside = ((centre >= 0) & (centre < labels.shape)).all()
-            if inside and labels[tuple(centre)] > 0 and labels[tuple(centre)] != code:
+            if inside and 0 < labels[tuple(centre)] < unknown and labels[tuple(centre)] != code:
                 own = np.argwhere(labels == code)
                 if len(own):
                     centre = own[np.argmin((((own - centre) * spacing) ** 2).sum(axis=1))]
@@ -139,14 +139,51 @@ def _set_bit(drawn: np.ndarray, voxels: np.ndarray, bit: int) -> None:
     drawn[tuple(inside.T)] |= np.int16(1 << bit)
 
 
-def _image_index(point: np.ndarray, geometry: Mapping[str, Any]) -> np.ndarray:
-    """Continuous index (z, y, x) of a place in LPS mm."""
-    direction = np.reshape(geometry["direction"], (3, 3))
-    index = np.linalg.inv(direction) @ (point - np.array(geometry["origin"])) / np.array(geometry["spacing"])
-    return index[::-1]
+def voxels_of_points(
+    case: str, points: Sequence[Sequence[float]], grid: ModelGrid, properties: Mapping[str, Any]
+) -> np.ndarray:
+    """Find the voxels of a case's places.
+
+    Args:
+        case: Case identifier.
+        points: Places (x, y, z) in LPS mm.
+        grid: The preprocessed grid of the case.
+        properties: nnU-Net's, of the same case.
+
+    Returns:
+        (n, 3) continuous indices (d, h, w) on the preprocessed grid.
+
+    Raises:
+        UserError: The images' reader keeps no world coordinates.
+    """
+    if "sitk_stuff" not in properties:
+        raise UserError(
+            f"{case}: findings.csv holds points, but the images were read without world coordinates (reader other "
+            "than SimpleITKIO). Remove x_mm,y_mm,z_mm, or plan again with SimpleITKIO."
+        )
+    geometry = properties["sitk_stuff"]
+    offsets = np.reshape(points, (-1, 3)).astype(float) - np.array(geometry["origin"])
+    index = offsets @ np.linalg.inv(np.reshape(geometry["direction"], (3, 3))).T / np.array(geometry["spacing"])
+    return grid.from_image(index[:, ::-1])
 
 
-class PointedDataset:
+class WrappedDataset:
+    """nnU-Net's data set with another `load_case`; everything else is the data set's own.
+
+    Args:
+        dataset: nnU-Net's.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "dataset":  # asked for while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
+class PointedDataset(WrappedDataset):
     """nnU-Net's data set, with the marked findings where a cascade has the previous stage's segmentation.
 
     nnU-Net centres a third of its patches on a class drawn at random; marks count as classes there and win three of
@@ -158,13 +195,8 @@ class PointedDataset:
     """
 
     def __init__(self, dataset: Any, points: FindingPoints) -> None:
-        self.dataset = dataset
+        super().__init__(dataset)
         self.points = points
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "dataset":  # asked for while a copy is being made
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
 
     def load_case(self, identifier: str) -> tuple[Any, Any, np.ndarray, dict[str, Any]]:
         """Data, segmentation, marked findings and properties."""
@@ -185,7 +217,8 @@ def with_marks(class_locations: Mapping[Any, Any], centres: Sequence[np.ndarray]
     """
     if not centres:
         return dict(class_locations)
-    classes = sum(len(voxels) > 0 for voxels in class_locations.values())
+    # nnU-Net's entry of all annotated voxels together, a tuple, is no class
+    classes = sum(len(voxels) > 0 for key, voxels in class_locations.items() if not isinstance(key, tuple))
     copies = max(1, round(MARKS_A_CLASS * classes / len(centres)))
     marks = {("mark", n, k): np.array([[0, *c]]) for n, c in enumerate(centres) for k in range(copies)}
     return {**class_locations, **marks}

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,10 @@ from nnunet_textguided.files import atomic_path
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, FindingAnnotations, read_findings
 from nnunet_textguided.findings.loss import Known
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.findings.weak_regions import Gaps
 from nnunet_textguided.trainers.finding_points import FindingPoints
+from nnunet_textguided.trainers.structure_sizes import StructureSizes
+from nnunet_textguided.trainers.weak_cells import WeakCells
 
 log = logging.getLogger(__name__)
 
@@ -70,25 +73,25 @@ class FindingTargets:
     Args:
         annotations: Of the whole data set.
         vocabulary: What the model is trained for.
-        codes: Label codes of the vocabulary's structures.
-        dataset: nnU-Net's preprocessed data set; gives the size of each structure, once a case.
+        sizes: Of the vocabulary's structures.
         points: Marked places, None where there are none.
+        cells: Weak masks around marked places, None where every case has a mask or no place is marked.
     """
 
     def __init__(
         self,
         annotations: FindingAnnotations,
         vocabulary: FindingVocabulary,
-        codes: Sequence[int],
-        dataset: Any,
+        sizes: StructureSizes,
         points: FindingPoints | None = None,
+        cells: WeakCells | None = None,
     ) -> None:
         self.annotations = annotations
         self.vocabulary = vocabulary
-        self.codes = np.asarray(codes)
-        self.dataset = dataset
+        self.sizes = sizes
         self.points = points
-        self._known: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.cells = cells
+        self._known: dict[str, _KnownOfCase] = {}
 
     def of_batch(self, cases: Sequence[str], device: torch.device, points: torch.Tensor | None = None) -> Known:
         """Return what is known of the cases of a batch.
@@ -98,19 +101,47 @@ class FindingTargets:
             device: Where the tensors go.
             points: (B, ...) marked findings on the patches, None where there are none.
         """
+        known = [self._of_case(str(case)) for case in cases]
         status, sizes, pointed = (
             torch.from_numpy(np.stack(parts)).to(device, non_blocking=True)
-            for parts in zip(*(self._of_case(str(case)) for case in cases), strict=True)
+            for parts in zip(*((one.status, one.sizes, one.pointed) for one in known), strict=True)
         )
         return Known(status, sizes, *((None, None) if points is None else (pointed, points.to(device))))
 
-    def _of_case(self, case: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def gaps(
+        self, cases: Sequence[str], num_classes: int, device: torch.device, cells: torch.Tensor | None = None
+    ) -> Gaps | None:
+        """Tell where the masks of a batch are not complete.
+
+        Args:
+            cases: Case identifiers, one a sample.
+            num_classes: Of the segmentation, with background.
+            device: Where the tensors go.
+            cells: (B, ...) codes of weak cells on the patches, None where there are none.
+
+        Returns:
+            None where they all are.
+        """
+        lacking = self.sizes.lacking.of_batch(cases, num_classes)
+        if not lacking.any() and not any(self._of_case(str(case)).is_open for case in cases):
+            return None
+        placed = torch.zeros_like(lacking)
+        if self.cells is not None:
+            for row, case in enumerate(cases):
+                placed[row, list(self.cells.placed(str(case)))] = True
+        drawn = None if cells is None else cells.to(device)
+        return Gaps(self.sizes.ignore_label, lacking.to(device), placed.to(device), drawn)
+
+    def _of_case(self, case: str) -> _KnownOfCase:
         if case not in self._known:
-            _, segmentation, *_ = self.dataset.load_case(case)
-            labels = np.asarray(segmentation[:]).ravel()
-            counts = np.bincount(labels[labels > 0].astype(np.int64), minlength=int(self.codes.max()) + 1)
-            sizes = counts[self.codes].astype(np.float32)
             status = self.annotations.status(case, self.vocabulary)
             pointed = np.zeros(status.shape, bool) if self.points is None else self.points.pointed(case)
-            self._known[case] = status, sizes, pointed
+            self._known[case] = _KnownOfCase(status, *self.sizes.of_case(case), pointed)
         return self._known[case]
+
+
+class _KnownOfCase(NamedTuple):
+    status: np.ndarray
+    sizes: np.ndarray
+    is_open: bool
+    pointed: np.ndarray

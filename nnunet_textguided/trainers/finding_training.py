@@ -10,11 +10,16 @@ import torch
 from torch import distributed, nn
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.findings.annotations import NOT_ASSESSED
 from nnunet_textguided.findings.loss import FindingLoss
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.findings.weak_regions import fill_gaps
 from nnunet_textguided.trainers.finding_points import FindingPoints, PointedDataset
 from nnunet_textguided.trainers.finding_progress import FindingProgress
 from nnunet_textguided.trainers.finding_targets import FindingTargets, install_findings, load_findings
+from nnunet_textguided.trainers.partial_labels import PartialLabels
+from nnunet_textguided.trainers.structure_sizes import StructureSizes
+from nnunet_textguided.trainers.weak_cells import WeakCells, WeakDataset
 
 FINDING_WEIGHT = 0.02
 """Of the findings' loss beside nnU-Net's segmentation loss. The layers that only findings train do not feel it (see
@@ -26,8 +31,8 @@ CENTRED_PATCHES = 0.66
 class SegmentationAndFindingLoss(nn.Module):
     """nnU-Net's loss of the segmentation outputs plus that of the finding maps behind them.
 
-    The cases of a batch (and the marked places in its patches) are announced before the forward pass with `announce`,
-    as nnU-Net hands the loss nothing but outputs and targets.
+    The cases of a batch (and what is marked in its patches) are announced before the forward pass with `announce`, as
+    nnU-Net hands the loss nothing but outputs and targets.
 
     Args:
         segmentation: nnU-Net's loss over the supervised levels.
@@ -46,10 +51,11 @@ class SegmentationAndFindingLoss(nn.Module):
         self.weight = weight
         self.cases: list[str] = []
         self.points: torch.Tensor | None = None
+        self.cells: torch.Tensor | None = None
 
-    def announce(self, cases: list[str], points: torch.Tensor | None = None) -> None:
-        """Say which cases the next batch holds, one a sample, and where findings are marked (B, ...)."""
-        self.cases, self.points = list(cases), points
+    def announce(self, cases: list[str], points: torch.Tensor | None = None, cells: torch.Tensor | None = None) -> None:
+        """Say which cases the next batch holds, one a sample, where findings are marked and weak cells lie (B, ...)."""
+        self.cases, self.points, self.cells = list(cases), points, cells
 
     def forward(self, outputs: list[torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
         """Return the sum of both losses.
@@ -62,14 +68,18 @@ class SegmentationAndFindingLoss(nn.Module):
         if len(self.cases) != maps.shape[0]:
             raise RuntimeError(f"Expected {maps.shape[0]} announced cases, got {len(self.cases)}.")
         known = self.targets.of_batch(self.cases, maps.device, self.points)
-        findings = self.findings(maps, targets[0][:, 0], known)
+        labels, gaps = targets[0][:, 0], self.targets.gaps(self.cases, levels[0].shape[1], maps.device, self.cells)
+        if gaps is not None:
+            labels = fill_gaps(labels, levels[0], gaps)
+        findings = self.findings(maps, labels, known)
         return self.segmentation(levels, targets) + self.weight * findings
 
 
-class FindingTraining:
+class FindingTraining(PartialLabels):
     """Mixin for nnU-Net trainers whose network returns finding maps behind the segmentation outputs.
 
-    The trainer has `finding_vocabulary()`; with an empty one everything is as without this mixin.
+    The trainer has `finding_vocabulary()`; with an empty one everything is as without this mixin. Cases with findings
+    and no mask teach findings only.
     """
 
     def finding_vocabulary(self) -> FindingVocabulary:
@@ -103,15 +113,31 @@ class FindingTraining:
         if not annotations.cases():
             raise UserError(f"{folder}: findings are declared, but not one is assessed.")
         dataset = dataset_class(self.preprocessed_dataset_folder, identifiers)
-        points = FindingPoints(annotations, vocabulary, codes, self.plans_manager.transpose_forward)
-        return FindingTargets(annotations, vocabulary, codes, dataset, points if points.any() else None)
+        transpose, ignore_label = self.plans_manager.transpose_forward, self.label_manager.ignore_label
+        sizes = StructureSizes(dataset, codes, transpose, ignore_label, self.lacking)
+        points = FindingPoints(annotations, vocabulary, codes, transpose, ignore_label)
+        by_name = dict(zip(vocabulary.structures, codes, strict=True))
+        cells = None if ignore_label is None else WeakCells(annotations, by_name, transpose, ignore_label)
+        marked = points if points.any() else None, cells if cells and cells.any() else None
+        return FindingTargets(annotations, vocabulary, sizes, *marked)
+
+    def teaches_without_mask(self, case: str) -> bool:
+        """Whether a finding of a case is assessed."""
+        if not isinstance(self.loss, SegmentationAndFindingLoss):
+            return False
+        status = self.loss.targets.annotations.status(case, self.loss.targets.vocabulary)
+        return bool((status != NOT_ASSESSED).any())
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's data sets; where findings are marked, these places come along."""
-        datasets = super().get_tr_and_val_datasets()
-        if not isinstance(self.loss, SegmentationAndFindingLoss) or self.loss.targets.points is None:
-            return datasets
-        training, validation = (PointedDataset(dataset, self.loss.targets.points) for dataset in datasets)
+        """nnU-Net's data sets; what is marked comes along."""
+        training, validation = super().get_tr_and_val_datasets()
+        if not isinstance(self.loss, SegmentationAndFindingLoss):
+            return training, validation
+        points, cells = self.loss.targets.points, self.loss.targets.cells
+        if cells is not None:
+            training, validation = WeakDataset(training, cells), WeakDataset(validation, cells)
+        if points is not None:
+            training, validation = PointedDataset(training, points), PointedDataset(validation, points)
         return training, validation
 
     def get_dataloaders(self) -> tuple[Any, Any]:
@@ -153,14 +179,16 @@ class FindingTraining:
             )
 
     def _announce(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Tell the loss what the batch holds, and take the marked places out of nnU-Net's targets."""
+        """Tell the loss what the batch holds, and take what is marked out of nnU-Net's targets."""
         if not isinstance(self.loss, SegmentationAndFindingLoss):
             return batch
-        target, points = batch["target"], None
+        target, points, cells = batch["target"], None, None
         if self.loss.targets.points is not None:
             points = target[0][:, 1]
             target = [level[:, :1] for level in target]
-        self.loss.announce(batch["keys"], points)
+        if self.loss.targets.cells is not None:
+            target, cells = self.loss.targets.cells.split(target)
+        self.loss.announce(batch["keys"], points, cells)
         return {**batch, "target": target}
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:

@@ -6,10 +6,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.optimisation import MuonWithWarmup
+from nnunet_textguided.trainers.partial_labels import PartialLabels
 from nnunet_textguided.trainers.short import ShortSchedule
 
 
-class nnUNetTrainerMatched(OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
+class nnUNetTrainerMatched(PartialLabels, OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
     """The network nnU-Net planned, trained the way the text-guided network is."""
 
 

@@ -98,12 +98,13 @@ def order_fixed_axes_of_folder(preprocessed_folder: str, labels: Sequence[int]) 
     for identifier in identifiers:
         data, _, _, properties = dataset.load_case(identifier)
         cases.append((properties["class_locations"], data.shape[1:]))
-    if len(cases) < MIN_CASES:
+    masked = sum(any(len(locations.get(label, ())) for label in labels) for locations, _ in cases)
+    if masked < MIN_CASES:
         log.warning(
-            "%s holds %d cases; the order of structures is judged from %d on, so no axis counts as order-fixed. "
+            "%s holds %d masks; the order of structures is judged from %d cases on, so no axis counts as order-fixed. "
             "Set the axes by hand: nnunet_textguided plan --mirror-axes ...",
             preprocessed_folder,
-            len(cases),
+            masked,
             MIN_CASES,
         )
     return order_fixed_axes(class_centroids(cases, labels))

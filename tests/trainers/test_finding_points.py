@@ -111,8 +111,10 @@ def test_pointed_tells_which_decisions_are_marked():
 
 
 def test_images_without_world_coordinates_are_refused_by_case():
+    properties = properties_of(image(), (0, 1, 2))
+    del properties["sitk_stuff"]
     with pytest.raises(UserError, match=r"^c: .*world coordinates"):
-        points_at(("a", 1, (0.0, 0.0, 0.0))).draw("c", (10, 24, 30), {}, NOTHING)
+        points_at(("a", 1, (0.0, 0.0, 0.0))).draw("c", (10, 24, 30), properties, NOTHING)
 
 
 def test_more_findings_than_bits_are_refused():

@@ -131,7 +131,7 @@ def test_sizes_are_those_of_the_whole_preprocessed_structure(make_trainer, findi
     trainer.initialize()
     targets = trainer.loss.targets
     sizes = targets.of_batch(["case_03"], torch.device("cpu")).sizes
-    _, segmentation, *_ = targets.dataset.load_case("case_03")
+    _, segmentation, *_ = targets.sizes.dataset.load_case("case_03")
     assert sizes[0].tolist() == [float(np.sum(np.asarray(segmentation[:]) == code)) for code in (1, 2, 3)]
 
 
