@@ -11,7 +11,7 @@ from nnunet_textguided.dataset_conversion.label_maps.table import TRANSITIONAL_C
 from nnunet_textguided.errors import UserError
 
 if TYPE_CHECKING:
-    from nnunet_textguided.dataset_conversion.relabel import RelabelResult
+    from nnunet_textguided.dataset_conversion.relabelling.relabel import RelabelResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: Options that do not go together, nothing to read, or nothing can be written.
     """
-    from nnunet_textguided.dataset_conversion.relabel import RelabelOptions, relabel
+    from nnunet_textguided.dataset_conversion.relabelling.relabel import RelabelOptions, relabel
 
     options = RelabelOptions(
         source=args.source_map,

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from spider_trees import volume
 
-from nnunet_textguided.dataset_conversion.relabel import RelabelOptions, RelabelResult, relabel
+from nnunet_textguided.dataset_conversion.relabelling.relabel import RelabelOptions, RelabelResult, relabel
 from nnunet_textguided.errors import UserError
 
 FROM_TSS = RelabelOptions(source="totalspineseg")

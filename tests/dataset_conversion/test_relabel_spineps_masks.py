@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunet_textguided.dataset_conversion.relabel import RelabelOptions, relabel
+from nnunet_textguided.dataset_conversion.relabelling.relabel import RelabelOptions, relabel
 
 INSTANCES = RelabelOptions(source="spineps-instances")
 # Measured on the file: vertebrae 2 to 8 from the head, sacrum 26, discs 102 to 108, each below its vertebra.

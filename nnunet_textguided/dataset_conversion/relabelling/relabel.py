@@ -21,8 +21,8 @@ from nnunet_textguided.dataset_conversion.label_maps.spine_labels import (
 from nnunet_textguided.dataset_conversion.label_maps.spineps import SPINEPS
 from nnunet_textguided.dataset_conversion.label_maps.spineps_instances import INSTANCES_NAME, LOWEST_CHOICES
 from nnunet_textguided.dataset_conversion.label_maps.table import TRANSITIONAL_CHOICES, Choices, shared_labels
-from nnunet_textguided.dataset_conversion.relabel_mask import Relabelling, relabel_mask
-from nnunet_textguided.dataset_conversion.relabel_paths import RECORD_FILE, MaskFiles, plan_files
+from nnunet_textguided.dataset_conversion.relabelling.relabel_mask import Relabelling, relabel_mask
+from nnunet_textguided.dataset_conversion.relabelling.relabel_paths import RECORD_FILE, MaskFiles, plan_files
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 

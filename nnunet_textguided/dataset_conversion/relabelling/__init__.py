@@ -1,0 +1,1 @@
+"""Replacing the label codes of masks, whole folders of them."""
