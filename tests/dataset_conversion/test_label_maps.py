@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnunet_textguided.dataset_conversion.base.codes import map_codes
 from nnunet_textguided.dataset_conversion.label_maps.from_json import OUR_NAMES
 from nnunet_textguided.dataset_conversion.label_maps.label_map import TRANSITIONAL, LabelMap
 from nnunet_textguided.dataset_conversion.label_maps.levels import check_lumbar, level_warnings
 from nnunet_textguided.dataset_conversion.label_maps.registry import LABEL_MAPS, label_map
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import map_codes, spine_labels
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
 from nnunet_textguided.dataset_conversion.label_maps.table import build_table
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.spine import SPINE_STRUCTURES

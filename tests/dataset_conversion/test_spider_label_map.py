@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnunet_textguided.dataset_conversion.base.codes import map_codes
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.label_maps.spider import channel_name, spider_labels, spider_table
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import map_codes
 
 # Written out by hand: SPIDER's code, then the structure's name and its MRSpineSeg code.
 REFERENCE = {

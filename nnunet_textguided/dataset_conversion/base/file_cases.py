@@ -15,9 +15,9 @@ from nnunet_textguided.dataset_conversion.base.cases import (
     label_everywhere,
     on_one_grid,
 )
+from nnunet_textguided.dataset_conversion.base.codes import map_codes
 from nnunet_textguided.dataset_conversion.base.geometry import check_same_grid, read_mask, read_volume
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import map_codes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from nnunet_textguided.dataset_conversion.base.codes import LARGEST_CODE
 from nnunet_textguided.dataset_conversion.label_maps.label_map import TRANSITIONAL, LabelMap
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import (
-    BACKGROUND_NAME,
-    CANAL_NAME,
-    IGNORE_NAME,
-    LARGEST_CODE,
-)
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, CANAL_NAME, IGNORE_NAME
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.spine import SPINE_STRUCTURES

@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from nnunet_textguided.dataset_conversion.base.codes import count_codes, map_codes
 from nnunet_textguided.dataset_conversion.base.geometry import write_volume
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.label_maps.label_map import LabelMap
 from nnunet_textguided.dataset_conversion.label_maps.levels import NO_LEVELS, check_lumbar, level_warnings
-from nnunet_textguided.dataset_conversion.label_maps.spine_labels import (
-    BACKGROUND_NAME,
-    IGNORE_NAME,
-    count_codes,
-    map_codes,
-)
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME
 from nnunet_textguided.dataset_conversion.label_maps.spineps import SACRUM
 from nnunet_textguided.dataset_conversion.label_maps.spineps_instances import instance_map
 from nnunet_textguided.dataset_conversion.label_maps.table import Choices, Table, build_table
