@@ -251,3 +251,28 @@ def test_a_conversion_that_goes_on_keeps_accepted_masks(
     assert main(convert) == 1
     np.testing.assert_array_equal(codes(label), sitk.GetArrayFromImage(drawn))
     assert Manifest.load(folder).cases["spider_001"]["accepted"]["source"] == "drawn by hand"
+
+
+def test_an_accepted_mask_outlives_a_change_of_its_source_and_overwriting_is_refused(
+    spider_source: Path, write_series: Writer, nnunet_raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_series("1_t2", (1, 201, 101))
+    write_series("2_t2")
+    write_series("3_t2", (99,))
+    convert = ["convert", "spider", str(spider_source), "-d", "902", "--partial", "ignore", "--processes", "1"]
+    assert main(convert) == 1
+    folder = nnunet_raw / "Dataset902_SPIDER"
+    label = folder / "labelsTr" / "spider_001.nii.gz"
+    drawn = read(label)
+    drawn[0:5, 1:4, 0:2] = 2
+    (tmp_path / "drafts").mkdir()
+    sitk.WriteImage(drawn, str(tmp_path / "drafts" / "spider_001.nii.gz"))
+    assert main(["complete", "accept", "902", str(tmp_path / "drafts")]) == 0
+    write_series("1_t2", (1, 201, 102))
+    capsys.readouterr()
+    assert main(convert) == 1
+    assert "changed since its mask was accepted; nothing was touched" in capsys.readouterr().err
+    np.testing.assert_array_equal(codes(label), sitk.GetArrayFromImage(drawn))
+    assert main([*convert, "--overwrite"]) == 2
+    assert "holds 1 label maps that were accepted" in capsys.readouterr().err
+    np.testing.assert_array_equal(codes(label), sitk.GetArrayFromImage(drawn))
