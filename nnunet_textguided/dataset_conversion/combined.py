@@ -63,8 +63,8 @@ def combine(
     """Write the cases of several raw data sets as one data set.
 
     The labels are those of all of them; a structure that one of them does not have is declared as missing from its
-    cases, so that its background is not taken for free of it. Findings are joined by name. Folds are joined one by one
-    where all have the same number, else made anew by patient.
+    cases, so that its background is not taken for free of it. Findings are joined by name. Folds are joined one by one,
+    as many as the data set with the fewest has, so that what was held out stays held out.
 
     Args:
         dataset_ids: nnU-Net's numbers of the data sets, all in one orientation and with the same channels.
@@ -224,10 +224,17 @@ def _joined_findings(parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def _joined_splits(parts: Sequence[Part]) -> Splits | None:
-    """Join fold by fold; None where the data sets have different numbers of folds."""
-    if any(part.splits is None for part in parts) or len({len(part.splits) for part in parts}) > 1:
+    """Join fold by fold, so that what a data set holds out stays held out; None where no data set has folds.
+
+    As many folds as the data set with the fewest; the cases of one without folds are always trained on.
+    """
+    counts = [len(part.splits) for part in parts if part.splits]
+    if not counts:
         return None
-    return [
-        {side: [case for split in folds for case in split[side]] for side in ("train", "val")}
-        for folds in zip(*(part.splits for part in parts), strict=True)
-    ]
+    joined: Splits = [{"train": [], "val": []} for _ in range(min(counts))]
+    for part in parts:
+        for fold, split in enumerate(joined):
+            own = part.splits[fold] if part.splits else {"train": sorted(part.patients), "val": []}
+            for side, cases in split.items():
+                cases.extend(own[side])
+    return joined

@@ -69,3 +69,18 @@ def test_data_sets_that_do_not_fit_are_refused(tmp_path: Path, nnunet_raw: Path)
     path.write_text(json.dumps(turned))
     with pytest.raises(UserError, match="orientations PIR and LPS"):
         combine([1, 2], 3)
+
+
+def test_what_is_held_out_in_a_part_stays_held_out(tmp_path: Path, nnunet_raw: Path):
+    make(tmp_path, 1, "One", {"1": "L5"})
+    make(tmp_path, 2, "Two", {"1": "S"})
+    only_fold = [{"train": ["one_a"], "val": ["one_b"]}]
+    (nnunet_raw / "Dataset001_One" / "splits_final.json").write_text(json.dumps(only_fold))
+    folder, _ = combine([1, 2], 3)
+    (split,) = json.loads((folder / "splits_final.json").read_text())
+    assert "one_b" in split["val"]
+    assert sorted(split["train"] + split["val"]) == ["one_a", "one_b", "two_a", "two_b"]
+    (nnunet_raw / "Dataset002_Two" / "splits_final.json").unlink()
+    folder, _ = combine([1, 2], 4, "Again")
+    (split,) = json.loads((folder / "splits_final.json").read_text())
+    assert split == {"train": ["one_a", "two_a", "two_b"], "val": ["one_b"]}
