@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from nnunet_textguided.errors import UserError
@@ -27,6 +28,7 @@ class PartialLabels:
 
     lacking = LackingClasses({}, {})
     marginal_loss: MarginalLoss | None = None
+    without_mask: frozenset[str] = frozenset()
 
     def _build_loss(self) -> nn.Module:
         """nnU-Net's loss; where sources leave out classes, background is background or one of them."""
@@ -59,6 +61,7 @@ class PartialLabels:
             )
         for name, dataset, content in zip(("training", "validation"), datasets, contents, strict=True):
             self._balance(name, dataset, content)
+        self.without_mask = frozenset(str(case) for one in contents for case, held in one.items() if held is None)
         self.lacking.learned = frozenset().union(*(content or () for content in contents[0].values()))
         self._log_lacking()
         return datasets
@@ -100,21 +103,32 @@ class PartialLabels:
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's step; the loss is told the cases."""
-        self._announce_sources(batch)
-        return super().train_step(batch)
+        return super().train_step(self._announce_sources(batch))
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnU-Net's step; what is predicted of a class that no case of the batch annotates is not false."""
-        self._announce_sources(batch)
-        result = super().validation_step(batch)
+        result = super().validation_step(self._announce_sources(batch))
         if self.marginal_loss is not None:
             lacking = self.lacking.of_batch(batch["keys"], self.label_manager.num_segmentation_heads)
             result["fp_hard"] = np.where(lacking.all(0)[1:].numpy(), 0, result["fp_hard"])
         return result
 
-    def _announce_sources(self, batch: dict[str, Any]) -> None:
+    def _announce_sources(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Tell the loss the cases, and leave nothing to segment in those without a mask.
+
+        What nnU-Net pads patches with counts as background. In a batch without masks it would be all that is labelled,
+        and the loss is a mean.
+        """
         if self.marginal_loss is not None:
             self.marginal_loss.announce(batch["keys"])
+        bare = torch.tensor([str(case) in self.without_mask for case in batch["keys"]])
+        if not bare.any() or self.label_manager.has_regions:
+            return batch
+        target = batch["target"]
+        levels = [level.clone() for level in ([target] if isinstance(target, torch.Tensor) else target)]
+        for level in levels:
+            level[bare] = self.label_manager.ignore_label
+        return {**batch, "target": levels[0] if isinstance(target, torch.Tensor) else levels}
 
 
 def repeats(masked: int, bare: int) -> int:
