@@ -14,7 +14,7 @@ from nnunet_textguided.trainers.lacking import LackingClasses, mask_content
 from nnunet_textguided.trainers.marginal_loss import MarginalLoss
 
 BARE_OF_THREE = 1
-"""Of three draws at most one may have no mask, as patches without take the place of those with one (docs/results.md)."""
+"""Of three draws at most one may have no mask: patches without take the place of those with one (docs/results.md)."""
 
 
 class PartialLabels:
