@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.errors import UserError
+
+_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -67,3 +70,25 @@ def load_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"Expected a JSON file at {path}, found nothing there.") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Hash a file of any size.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Hexadecimal SHA-256 of its bytes.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()

@@ -15,8 +15,9 @@ from torch import nn
 from nnunet_textguided.architectures.encoder import slice_encoder
 from nnunet_textguided.architectures.encoder_names import check_encoder_name
 from nnunet_textguided.architectures.lift import STEM_KERNEL, feature_network_keys, lift_encoder_state
-from nnunet_textguided.architectures.weights_file import file_sha256, read_weights_file
+from nnunet_textguided.architectures.weights_file import read_weights_file
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import file_sha256
 
 logger = logging.getLogger(__name__)
 

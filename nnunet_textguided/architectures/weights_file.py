@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from pathlib import Path
 
@@ -22,19 +21,6 @@ UNREADABLE = (
     pickle.UnpicklingError,
     SafetensorError,
 )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal.
-
-    Args:
-        path: The file.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_weights_file(path: Path, expected: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

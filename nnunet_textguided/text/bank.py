@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.files import atomic_path, file_sha256
 
 FORMAT_VERSION = "1"
 _TENSOR = "embeddings"
@@ -164,28 +163,6 @@ def _check_names(names: Sequence[str], embeddings: np.ndarray, path: str | os.Pa
     duplicates = sorted({name for name in names if list(names).count(name) > 1})
     if duplicates:
         raise UserError(f"{path}: the name {duplicates[0]!r} stands there more than once. {_REMAKE}")
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Hash a file of any size.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Hexadecimal sha256.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
-    try:
-        digest = hashlib.sha256()
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
-    except OSError as error:
-        raise UserError(f"Could not read {path}: {error.strerror or error}.") from error
 
 
 def check_bank(

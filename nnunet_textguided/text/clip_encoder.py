@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.text.bank import file_sha256
+from nnunet_textguided.files import file_sha256
 from nnunet_textguided.text.checkpoint import load_text_tower, read_state_dict
 from nnunet_textguided.text.clip_source import ClipSource, find_source
 from nnunet_textguided.text.hub_files import fetch_hub_file

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.text.bank import TextBank, check_bank, file_sha256, load_bank, save_bank
+from nnunet_textguided.files import file_sha256
+from nnunet_textguided.text.bank import TextBank, check_bank, load_bank, save_bank
 from nnunet_textguided.text.embed import make_bank
 from nnunet_textguided.text.prompts import modality_from_channel_names
 from nnunet_textguided.trainers.guidance import TextGuidance

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.text.bank import TextBank, check_bank, file_sha256, load_bank, save_bank
+from nnunet_textguided.files import file_sha256
+from nnunet_textguided.text.bank import TextBank, check_bank, load_bank, save_bank
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ open_clip = pytest.importorskip("open_clip")
 torch = pytest.importorskip("torch")
 
 from nnunet_textguided.errors import UserError  # noqa: E402
-from nnunet_textguided.text.bank import file_sha256  # noqa: E402
+from nnunet_textguided.files import file_sha256  # noqa: E402
 from nnunet_textguided.text.embed import make_bank  # noqa: E402
 from nnunet_textguided.text.encoders import load_text_encoder  # noqa: E402
 

@@ -10,7 +10,7 @@ import torch
 
 from nnunet_textguided import trainers
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.text.bank import file_sha256
+from nnunet_textguided.files import file_sha256
 from nnunet_textguided.trainers import (
     TextGuidedTrainer,
     TextGuidedTrainer_medium,

@@ -10,9 +10,11 @@ from typing import Any
 import SimpleITK as sitk
 
 from nnunet_textguided.dataset_conversion.base.geometry import Geometry, resample_onto, to_canonical, write_volume
-from nnunet_textguided.dataset_conversion.base.manifest import ACCEPTED, sha256_of
+from nnunet_textguided.dataset_conversion.base.manifest import ACCEPTED
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import file_sha256
 from nnunet_textguided.findings.annotations import Annotation
 
 
@@ -161,9 +163,9 @@ def hash_file(path: Path) -> str:
         CaseError: It cannot be read.
     """
     try:
-        return sha256_of(path)
-    except OSError as error:
-        raise CaseError(f"{path}: cannot be read ({error.strerror})") from error
+        return file_sha256(path)
+    except UserError as error:
+        raise CaseError(str(error)) from error
 
 
 def as_line(finding: Annotation) -> str:

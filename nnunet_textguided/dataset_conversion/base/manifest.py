@@ -93,19 +93,6 @@ class Manifest:
             self.save(folder)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file.
-
-    Args:
-        path: The file.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def hash_of_files(hashes: Mapping[str, str]) -> str:
     """Return one SHA-256 for many files: of their names and hashes, in order of the names.
 

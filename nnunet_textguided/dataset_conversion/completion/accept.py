@@ -13,13 +13,12 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from nnunet_textguided.dataset_conversion.base.geometry import write_volume
-from nnunet_textguided.dataset_conversion.base.manifest import sha256_of
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.completion.completion_record import CompletionRecord
 from nnunet_textguided.dataset_conversion.completion.draft_folder import DraftFolder
 from nnunet_textguided.dataset_conversion.completion.grid import read_on_grid
 from nnunet_textguided.dataset_conversion.completion.review import read_usable, review_masks
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.files import atomic_path, file_sha256
 
 BEFORE = "labelsTr_before"
 """Folder beside labelsTr with the label maps as they were before the first mask was accepted."""
@@ -97,7 +96,7 @@ def _accept(drafts: DraftFolder, record: CompletionRecord, case: str, path: Path
     if former is not None:
         _back_up(target, dataset.folder / BEFORE / target.name)
     write_volume(dataset.storable(mask), target)
-    record.add(case, {**entry, "sha256": sha256_of(target)})
+    record.add(case, {**entry, "sha256": file_sha256(target)})
     return record.cases[case]
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.dataset_conversion.base.geometry import write_volume
-from nnunet_textguided.dataset_conversion.base.manifest import sha256_of
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.completion.grid import read_on_grid
 from nnunet_textguided.dataset_conversion.completion.mask_files import choose_mask, find_masks
 from nnunet_textguided.dataset_conversion.completion.raw_dataset import RawDataset
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import file_sha256
 from nnunet_textguided.inference.input_cases import source_orientation
 from nnunet_textguided.inference.model_folder import Fold, check_model_folder
 from nnunet_textguided.inference.predict import predict_folder
@@ -90,18 +90,16 @@ class ModelSource(DraftSource):
                 f"{len(dataset.channels)}: {', '.join(dataset.channels)}. Use a model trained on such images."
             )
         weights = [self.model.path / f"fold_{fold}" / checkpoint for fold in self.model.folds]
-        self.checkpoints = {path.relative_to(self.model.path).as_posix(): sha256_of(path) for path in weights}
+        self.checkpoints = {path.relative_to(self.model.path).as_posix(): file_sha256(path) for path in weights}
 
     def origin(self, case: str) -> dict[str, Any]:
         """Return the hashes of the weights and of the images; every image's header is looked at."""
         images = self.dataset.images[case]
         try:
             source_orientation(case, images)
-            hashes = {path.name: sha256_of(path) for path in images}
+            hashes = {path.name: file_sha256(path) for path in images}
         except UserError as problem:
             raise CaseError(str(problem)) from problem
-        except OSError as error:
-            raise CaseError(f"{error.filename}: cannot be read ({error.strerror})") from error
         return {"kind": "model", "checkpoints": self.checkpoints, "images": hashes}
 
     def write(self, cases: Sequence[str], folder: Path) -> dict[str, str]:
@@ -146,9 +144,9 @@ class MaskSource(DraftSource):
         """Return the hash of the mask."""
         path = self._path(case)
         try:
-            return {"kind": "imported", "mask": path.name, "sha256": sha256_of(path)}
-        except OSError as error:
-            raise CaseError(f"{path}: cannot be read ({error.strerror})") from error
+            return {"kind": "imported", "mask": path.name, "sha256": file_sha256(path)}
+        except UserError as problem:
+            raise CaseError(str(problem)) from problem
 
     def write(self, cases: Sequence[str], folder: Path) -> dict[str, str]:
         """Turn the masks onto their images' grids."""

@@ -11,13 +11,13 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from nnunet_textguided.dataset_conversion.base.geometry import write_volume
-from nnunet_textguided.dataset_conversion.base.manifest import sha256_of
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.completion.draft_folder import DraftFolder
 from nnunet_textguided.dataset_conversion.completion.draft_sources import DraftSource
 from nnunet_textguided.dataset_conversion.completion.grid import read_on_grid
 from nnunet_textguided.dataset_conversion.completion.mask_files import find_masks
 from nnunet_textguided.dataset_conversion.completion.raw_dataset import Annotated, RawDataset
+from nnunet_textguided.files import file_sha256
 
 
 @dataclass
@@ -94,7 +94,7 @@ def _known(dataset: RawDataset, case: str, annotated: Annotated) -> dict[str, An
     """What a draft takes over from the label map, for its origin."""
     if annotated == Annotated.ALL:
         raise CaseError(f"{dataset.label_path(case)} leaves nothing to fill: no voxel has the ignore label")
-    return {} if annotated == Annotated.NOTHING else {"annotated": sha256_of(dataset.label_path(case))}
+    return {} if annotated == Annotated.NOTHING else {"annotated": file_sha256(dataset.label_path(case))}
 
 
 def _finish(drafts: DraftFolder, case: str) -> None:

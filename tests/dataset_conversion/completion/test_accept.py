@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from spider_trees import Writer
 
 from nnunet_textguided.cli.main import main
-from nnunet_textguided.dataset_conversion.base.manifest import Manifest, sha256_of
+from nnunet_textguided.dataset_conversion.base.manifest import Manifest
+from nnunet_textguided.files import file_sha256
 from nnunet_textguided.inference.reorient import to_orientation
 
 
@@ -71,7 +72,7 @@ def test_drafts_and_corrections_go_back_and_the_former_label_maps_are_kept(
         assert label.GetPixelID() == sitk.sitkUInt8
         assert label.GetDirection() == pytest.approx(image.GetDirection())
         assert (dataset / "labelsTr_before" / f"{case}.nii.gz").read_bytes() == before[f"{case}.nii.gz"]
-        assert completion(dataset)[case]["sha256"] == sha256_of(dataset / "labelsTr" / f"{case}.nii.gz")
+        assert completion(dataset)[case]["sha256"] == file_sha256(dataset / "labelsTr" / f"{case}.nii.gz")
     assert completion(dataset)["none_a"]["corrected_voxels"] == 8
     assert completion(dataset)["none_b"]["corrected_voxels"] == 0
     assert completion(dataset)["none_a"]["source"] == "imported draft"
