@@ -18,7 +18,6 @@ ACCEPTED = "accepted"
 _FORMAT = 1
 _SECONDS_BETWEEN_SAVES = 2.0
 _SHARE_OF_TIME = 0.05  # spent on saving at most: the manifest of thousands of cases takes a while to write
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass
