@@ -13,7 +13,8 @@ from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.header import read_slice_header
-from nnunet_textguided.dataset_conversion.dicom.study import best_of
+from nnunet_textguided.dataset_conversion.dicom.stack import SAGITTAL
+from nnunet_textguided.dataset_conversion.dicom.study import best_of, stacks_of_study
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     SEQUENCES,
     Choice,
@@ -21,7 +22,6 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     StudyCase,
     check_sequences,
     convert_studies,
-    sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.dicom.volume import voxel_to_world
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
@@ -53,7 +53,7 @@ class RsnaCase(StudyCase):
         for sequence in self.sequences:
             wanted = [name for name, text in self.rows.series.items() if text == _DESCRIPTIONS[sequence]]
             mine = {name: headers for name, headers in series.items() if Path(headers[0].path).parent.name in wanted}
-            stacks, odd = sagittal_stacks(mine)
+            stacks, odd = stacks_of_study(mine, SAGITTAL)
             if not stacks:
                 reason = "; ".join(odd) or f"the table names {', '.join(wanted) or 'none'}"
                 raise CaseError(f"has no whole sagittal {sequence} series ({reason})")

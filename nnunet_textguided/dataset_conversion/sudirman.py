@@ -17,6 +17,8 @@ from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.tables import plain, read_rows
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
+from nnunet_textguided.dataset_conversion.dicom.stack import SAGITTAL
+from nnunet_textguided.dataset_conversion.dicom.study import stacks_of_study
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     SEQUENCES,
     Choice,
@@ -25,7 +27,6 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     check_sequences,
     choose_sequence,
     convert_studies,
-    sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
 from nnunet_textguided.errors import UserError
@@ -41,7 +42,7 @@ class SudirmanCase(StudyCase):
 
     def choose(self, series: Series) -> Choice:
         """Take the sagittal series by their headers."""
-        stacks, notes = sagittal_stacks(series)
+        stacks, notes = stacks_of_study(series, SAGITTAL)
         return Choice({sequence: choose_sequence(stacks, sequence, notes) for sequence in self.sequences}, notes)
 
 

@@ -15,6 +15,8 @@ from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.base.target import dataset_folder
 from nnunet_textguided.dataset_conversion.dicom.folders import folders_by_study
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
+from nnunet_textguided.dataset_conversion.dicom.stack import SAGITTAL
+from nnunet_textguided.dataset_conversion.dicom.study import stacks_of_study
 from nnunet_textguided.dataset_conversion.dicom.study_case import (
     SEQUENCES,
     Choice,
@@ -23,7 +25,6 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
     check_sequences,
     choose_sequence,
     convert_studies,
-    sagittal_stacks,
 )
 from nnunet_textguided.dataset_conversion.dicom.volume import voxel_to_world
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
@@ -44,7 +45,7 @@ class TianchiCase(StudyCase):
 
     def choose(self, series: Series) -> Choice:
         """Take the annotated series as T2; the others by their headers."""
-        stacks, notes = sagittal_stacks(series)
+        stacks, notes = stacks_of_study(series, SAGITTAL)
         chosen = {}
         for sequence in self.sequences:
             if sequence == "T2" and self.annotation is not None:

@@ -52,7 +52,7 @@ def test_other_structures_get_consecutive_codes_in_the_order_of_the_source(tmp_p
 def test_channels_and_patients_are_found_in_the_names(tmp_path, source, nnunet_raw):
     for case in ("p1-a", "p1-b", "p2-a"):
         for channel in ("t1", "t2"):
-            write_image(source / "images" / case / f"{case}_{channel}.nrrd", seed=hash(case + channel) % 1000)
+            write_image(source / "images" / case / f"{case}_{channel}.nrrd", seed=len(case + channel))
         write_mask(source / "labels" / f"{case}_seg.nrrd", (1,))
     options = GenericOptions(
         image_name="{case}_{channel}", mask_name="{case}_seg", channels=("t2", "t1"), patient=r"^(p\d+)-"

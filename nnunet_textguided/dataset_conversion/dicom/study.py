@@ -57,11 +57,14 @@ def read_study(files: Iterable[Path]) -> tuple[dict[str, list[SliceHeader]], dic
     return series, problems
 
 
-def stacks_of_study(series: Mapping[str, Sequence[SliceHeader]]) -> tuple[list[Stack], list[str]]:
+def stacks_of_study(
+    series: Mapping[str, Sequence[SliceHeader]], plane: str | None = None
+) -> tuple[list[Stack], list[str]]:
     """Sort every series of a study into stacks.
 
     Args:
         series: As `read_study` returns them.
+        plane: Keep stacks of this plane, and notes on series that have some; None keeps all.
 
     Returns:
         The stacks of all series that make some, and notes, among them why a series makes none.
@@ -73,9 +76,10 @@ def stacks_of_study(series: Mapping[str, Sequence[SliceHeader]]) -> tuple[list[S
             found, said = stacks_of(headers)
         except CaseError as problem:
             notes.append(f"left out {problem}")
-        else:
-            stacks += found
-            notes += said
+            continue
+        kept = [stack for stack in found if plane in (None, stack.plane)]
+        stacks += kept
+        notes += said if kept else []
     return stacks, notes
 
 

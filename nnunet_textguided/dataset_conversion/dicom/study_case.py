@@ -20,7 +20,7 @@ from nnunet_textguided.dataset_conversion.base.description import DatasetDescrip
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest, hash_of_files
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.header import SliceHeader
-from nnunet_textguided.dataset_conversion.dicom.stack import Stack, stacks_of
+from nnunet_textguided.dataset_conversion.dicom.stack import Stack
 from nnunet_textguided.dataset_conversion.dicom.study import choose_sagittal, find_dicom_files, read_study
 from nnunet_textguided.dataset_conversion.dicom.volume import read_stack
 from nnunet_textguided.errors import UserError
@@ -120,33 +120,13 @@ def _files_of(folder: Path, source: Path) -> tuple[list[Path], list[str]]:
     return [path for path in files if path.parent == folder], left_out
 
 
-def sagittal_stacks(series: Series) -> tuple[list[Stack], list[str]]:
-    """Return the sagittal stacks of a study; a series that is not whole is left out and noted.
-
-    Args:
-        series: Series -> headers of its slices.
-    """
-    stacks, notes = [], []
-    for name, headers in series.items():
-        try:
-            found, odd = stacks_of(headers)
-        except CaseError as problem:
-            notes.append(f"series {name} left out: {problem}")
-            continue
-        sagittal = [stack for stack in found if stack.plane == "sagittal"]
-        if sagittal:
-            notes += odd
-        stacks += sagittal
-    return stacks, notes
-
-
 def choose_sequence(stacks: Sequence[Stack], sequence: str, notes: list[str]) -> Stack:
     """Choose the stack of a sequence by the headers.
 
     Args:
         stacks: Of one study.
         sequence: T1 or T2.
-        notes: Of `sagittal_stacks`; decisions are added.
+        notes: Of `stacks_of_study`; decisions are added.
 
     Raises:
         CaseError: There is none; the notes are part of the text, as they say what was left out and why.
