@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
-from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
+from nnunet_textguided.dataset_conversion.base.description import BLOCK, DatasetDescription
 from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE, Splits, load_splits
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS, dataset_folder
+from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, read_findings
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.nnunet_paths import require_paths
-
-BACKGROUND, IGNORE = "background", "ignore"
-BLOCK = "text_guidance"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Part:
     @property
     def structures(self) -> list[str]:
         """Its labels in the order of their codes, without background and ignore."""
-        return [name for name in sorted(self.labels, key=self.labels.get) if name not in (BACKGROUND, IGNORE)]
+        return [name for name in sorted(self.labels, key=self.labels.get) if name not in (BACKGROUND_NAME, IGNORE_NAME)]
 
     @property
     def labels(self) -> dict[str, int]:
@@ -169,9 +167,9 @@ def _joined_labels(parts: Sequence[Part]) -> dict[str, int]:
     regions = [part.folder.name for part in parts if any(isinstance(code, list) for code in part.labels.values())]
     if regions:
         raise UserError(f"{', '.join(regions)}: labels that are regions cannot be combined.")
-    names = [BACKGROUND, *dict.fromkeys(name for part in parts for name in part.structures)]
-    if any(IGNORE in part.labels for part in parts):
-        names.append(IGNORE)
+    names = [BACKGROUND_NAME, *dict.fromkeys(name for part in parts for name in part.structures)]
+    if any(IGNORE_NAME in part.labels for part in parts):
+        names.append(IGNORE_NAME)
     return {name: code for code, name in enumerate(names)}
 
 
@@ -188,7 +186,7 @@ def _joined_missing(parts: Sequence[Part], labels: Mapping[str, int]) -> dict[st
     """
     missing: dict[str, list[str]] = {}
     for part in parts:
-        absent = [name for name in labels if name not in part.labels and name not in (BACKGROUND, IGNORE)]
+        absent = [name for name in labels if name not in part.labels and name not in (BACKGROUND_NAME, IGNORE_NAME)]
         declared = part.block.get("missing", {})
         for source in sorted({*declared, *(case.partition("_")[0] for case in part.patients)}):
             names = list(dict.fromkeys([*declared.get(source, []), *absent]))

@@ -10,6 +10,9 @@ from nnunet_textguided.dataset_conversion.base.geometry import CANONICAL_ORIENTA
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING
 from nnunet_textguided.findings.annotations import Annotation
 
+BLOCK = "text_guidance"
+"""Our entry of dataset.json."""
+
 
 @dataclass(frozen=True)
 class DatasetDescription:
@@ -56,5 +59,5 @@ class DatasetDescription:
             "labels": self.labels,
             "numTraining": num_training,
             "file_ending": FILE_ENDING,
-            "text_guidance": block,
+            BLOCK: block,
         }
