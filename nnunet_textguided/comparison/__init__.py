@@ -1,0 +1,1 @@
+"""The head-to-head: many trained systems on the same cases, one table, paired statistics."""

@@ -1,0 +1,150 @@
+"""What is compared: systems (a trainer with its plans), and their runs over data sets, configurations and folds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_textguided.errors import UserError
+
+_NAME = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class System:
+    """One thing that is compared.
+
+    Attributes:
+        label: How tables name it.
+        trainer: Class name of the trainer.
+        plans: Plans identifiers; several are repeats (seeds), averaged case by case.
+    """
+
+    label: str
+    trainer: str
+    plans: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> System:
+        """Read `[LABEL=]TRAINER:PLANS[,PLANS...]`; the label is TRAINER (PLANS) where it is left out.
+
+        Args:
+            text: What the user typed.
+
+        Raises:
+            UserError: It does not read so.
+        """
+        label, equals, rest = text.rpartition("=")
+        trainer, colon, plans = rest.partition(":")
+        identifiers = tuple(plans.split(",")) if colon else ()
+        if not identifiers or not all(_NAME.fullmatch(name) for name in (trainer, *identifiers)):
+            raise UserError(
+                f"Expected a system as LABEL=TRAINER:PLANS or LABEL=TRAINER:PLANS,PLANS (repeats), got {text!r}. "
+                "Example: 'Text-guided=TextGuidedTrainer:nnUNetPlansTextGuided'"
+            )
+        if len(set(identifiers)) < len(identifiers):
+            raise UserError(f"{text!r} names the same plans twice: repeats are trainings of their own, with own plans.")
+        return cls(label.strip() if equals else f"{trainer} ({plans})", trainer, identifiers)
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: what nnU-Net calls a fold of a model.
+
+    Attributes:
+        dataset: DatasetXXX_Name.
+        configuration: Such as "2d".
+        trainer: Class name of the trainer.
+        plans: Plans identifier.
+        fold: Number of the fold.
+    """
+
+    dataset: str
+    configuration: str
+    trainer: str
+    plans: str
+    fold: int
+
+    @property
+    def model(self) -> str:
+        """nnU-Net's name of the model's folder."""
+        return f"{self.trainer}__{self.plans}__{self.configuration}"
+
+    @property
+    def name(self) -> str:
+        """A name no other run has; also its path below nnUNet_results."""
+        return f"{self.dataset}/{self.model}/fold_{self.fold}"
+
+    def model_folder(self, results: Path) -> Path:
+        """Return the model's folder.
+
+        Args:
+            results: nnUNet_results.
+        """
+        return results / self.dataset / self.model
+
+    def fold_folder(self, results: Path) -> Path:
+        """Return the folder with checkpoints and `validation`.
+
+        Args:
+            results: nnUNet_results.
+        """
+        return results / self.name
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Systems x folds on one configuration of one data set: the runs of one table.
+
+    Attributes:
+        dataset: DatasetXXX_Name.
+        configuration: Such as "2d".
+        folds: Numbers of the folds.
+        systems: The first is the one the others are compared with, unless the user names another.
+    """
+
+    dataset: str
+    configuration: str
+    folds: tuple[int, ...]
+    systems: tuple[System, ...]
+
+    def __post_init__(self) -> None:
+        labels = [system.label for system in self.systems]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise UserError(f"Two systems are called {', '.join(twice)}: give each a label of its own (LABEL=...).")
+        if not self.folds or len(set(self.folds)) < len(self.folds):
+            raise UserError(f"Expected folds, each named once, got {list(self.folds)}.")
+
+    @property
+    def title(self) -> str:
+        """What the table is of."""
+        return f"{self.dataset}, {self.configuration}"
+
+    def runs_of(self, system: System) -> dict[str, list[Run]]:
+        """Return the runs of a system: plans identifier -> one run a fold.
+
+        Args:
+            system: One of the grid's.
+        """
+        return {
+            plans: [Run(self.dataset, self.configuration, system.trainer, plans, fold) for fold in self.folds]
+            for plans in system.plans
+        }
+
+    def runs(self) -> list[Run]:
+        """Return every run once, in the order of the systems."""
+        every = [run for system in self.systems for part in self.runs_of(system).values() for run in part]
+        return list(dict.fromkeys(every))
+
+
+def systems_of_product(trainers: Sequence[str], plans: Sequence[str]) -> list[System]:
+    """Return every trainer with every plans as a system of its own.
+
+    Args:
+        trainers: Class names.
+        plans: Plans identifiers.
+    """
+    return [System.parse(f"{trainer}:{name}") for trainer in trainers for name in plans]
