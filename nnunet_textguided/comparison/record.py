@@ -97,7 +97,7 @@ class RunRecord:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"case": str, "code": str}, float_precision="round_trip")
+        return pd.read_csv(path, dtype={"case": str, "code": str}, engine="python")  # reads floats exactly
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (OSError, ValueError) as error:
