@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from nnunet_textguided.comparison.checkpoint import final_checkpoint
@@ -90,12 +91,13 @@ def _truth_now(folders: Folders, record: RunRecord) -> str | None:
 
 def _check_finished(runs: Iterable[Run], folders: Folders, cases: dict[int, tuple[str, ...]], total: int) -> None:
     problems, to_run = [], False
+    known_trainer = cache(check_trainer)  # a lookup takes seconds
     for run in runs:
         try:
             state = state_of(run, folders.results, cases[run.fold])
             if state.kind == "finished":
                 continue
-            check_trainer(run.trainer)
+            known_trainer(run.trainer)
             problems.append(f"{run.name}: {state.kind}, {state.reason}")
             to_run = True
         except UserError as error:
