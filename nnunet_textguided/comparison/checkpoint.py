@@ -1,0 +1,68 @@
+"""What the files of a training tell: its checkpoints, whose weights need not be read, and debug.json."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from nnunet_textguided.comparison.grid import Run
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import load_json
+
+FINAL, LATEST, BEST = "checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth"
+
+
+def final_checkpoint(run: Run, results: Path) -> Path:
+    """Return where a run's final checkpoint lies, or would.
+
+    Args:
+        run: Which one.
+        results: nnUNet_results.
+    """
+    return run.fold_folder(results) / FINAL
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a checkpoint was written to its end, without torch: the directory of its zip archive comes last.
+
+    Args:
+        path: The file.
+    """
+    return zipfile.is_zipfile(path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Open a checkpoint; tensors stay on disk until they are looked at.
+
+    Args:
+        path: The file; only open checkpoints you trust, as nnU-Net's hold pickled objects.
+
+    Raises:
+        UserError: It is cut short or is none of nnU-Net's.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+    except (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} is not a checkpoint of nnU-Net, or is cut short: {error}") from error
+    if not isinstance(content, dict) or not {"network_weights", "logging", "current_epoch"} <= content.keys():
+        raise UserError(f"{path} is not a checkpoint of nnU-Net: it lacks weights, log or epoch.")
+    return content
+
+
+def planned_length(fold: Path) -> dict[str, int]:
+    """Read what the trainer meant to do from debug.json, which nnU-Net writes when a training starts.
+
+    Args:
+        fold: The run's folder.
+
+    Returns:
+        num_epochs and num_iterations_per_epoch, each where it is known.
+    """
+    path = fold / "debug.json"
+    content = load_json(path) if path.is_file() else {}
+    names = ("num_epochs", "num_iterations_per_epoch")
+    return {name: int(content[name]) for name in names if str(content.get(name, "")).isdigit()}
