@@ -1,6 +1,6 @@
 """Mixed Transformer U-Net (Wang et al., ICASSP 2022, arXiv 2111.04734), a baseline.
 
-Written from the paper and the facts of the published code (github.com/Dootmaan/MT-UNet). What differs:
+Written anew from what the published code computes (github.com/Dootmaan/MT-UNet). What differs:
 
 - Any image size: padded by its border, position table interpolated where its grid is another, grids padded to whole
   windows by their border (published: 224 x 224 only, padded with zeros).

@@ -17,7 +17,7 @@ from nnunet_textguided.architectures.text_guided_network import crop, pad_to_mul
 
 
 class LocalGlobalAttention(nn.Module):
-    """Local-global Gaussian-weighted self-attention (section 2.2 of arXiv 2111.04734).
+    """Local-global Gaussian-weighted self-attention (Wang et al., arXiv 2111.04734).
 
     Attention within windows; each window reduced to one token; Gaussian axial attention among these; enlarged to the
     old grid (bilinear, corners aligned) and joined with what the windows said by a linear layer.

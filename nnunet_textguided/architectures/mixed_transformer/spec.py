@@ -15,8 +15,8 @@ class MixedTransformerSpec:
     Attributes:
         input_channels: Number of image channels.
         num_classes: Number of segmentation channels, background included.
-        position_grid: Rows and columns of the learned position table, one entry a token; 28 x 28 are the tokens of an
-            image of 224 x 224. Other sizes are interpolated.
+        position_grid: Rows and columns of the learned position table, one entry a token of stride 8; 28 x 28 are the
+            tokens of an image of 224 x 224. For other sizes the table is interpolated.
         stem_channels: Widths of the convolution levels, strides 1, 2, 4.
         mixed_channels: Widths of the levels of mixed blocks, strides 8, 16, 32; the last one is the bottleneck.
         blocks_per_level: Mixed blocks of each of these levels, in the encoder and in the decoder.
