@@ -25,7 +25,7 @@ class MixedEncoder(nn.Module):
         super().__init__()
         widths = spec.mixed_channels
         self.channels = (*spec.stem_channels, *widths)
-        self.strides = tuple(2**k for k in range(len(self.channels)))
+        self.strides = tuple((2**k, 2**k) for k in range(len(self.channels)))
         self.stem = ConvStem(spec.input_channels, spec.stem_channels)
         self.embed = conv_norm(spec.stem_channels[-1], widths[0], 1)
         self.positions = nn.Parameter(torch.zeros(1, widths[0], *spec.position_grid))

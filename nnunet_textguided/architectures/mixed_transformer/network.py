@@ -26,7 +26,7 @@ class MixedTransformerUNet(nn.Module):
 
     Attributes:
         skip_channels: Widths of the skips, full resolution first.
-        skip_strides: Their strides, for both axes.
+        skip_strides: Their cumulative strides, a pair each.
     """
 
     def __init__(self, spec: MixedTransformerSpec, finding_head: nn.Module | None = None) -> None:
@@ -49,8 +49,7 @@ class MixedTransformerUNet(nn.Module):
             Segmentation logits (B, num_classes, H', W') and the features of all encoder levels (stride 1 first, the
             bottleneck last), both at the padded size H' x W', the next multiples of the last stride.
         """
-        stride = self.skip_strides[-1]
-        skips = self.encoder(pad_to_multiple(x, (stride, stride)))
+        skips = self.encoder(pad_to_multiple(x, self.skip_strides[-1]))
         return self.decoder(skips), skips
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:

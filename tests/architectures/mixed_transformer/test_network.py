@@ -86,10 +86,10 @@ def test_features_are_those_of_all_levels_at_the_padded_size(make_mixed):
     network = make_mixed()
     logits, skips = network.features(torch.randn(1, 1, 33, 70).repeat(2, 1, 1, 1))
     assert logits.shape == (2, 4, 64, 96)
-    assert network.skip_strides == (1, 2, 4, 8, 16, 32)
+    assert network.skip_strides == ((1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 32))
     assert [tuple(skip.shape[1:]) for skip in skips] == [
-        (channels, 64 // stride, 96 // stride)
-        for channels, stride in zip(network.skip_channels, network.skip_strides, strict=True)
+        (channels, 64 // rows, 96 // columns)
+        for channels, (rows, columns) in zip(network.skip_channels, network.skip_strides, strict=True)
     ]
 
 
