@@ -17,6 +17,8 @@ NAMES = [
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
+    "MixedTransformerUNetTrainer",
+    "MixedTransformerUNetTrainer_short",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",

@@ -5,6 +5,8 @@ would be a new, unpicklable class at every lookup; a class re-exported from the 
 """
 
 from nnunet_textguided.trainers import (
+    MixedTransformerUNetTrainer,
+    MixedTransformerUNetTrainer_short,
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
     TextGuidedTrainer_quick,
@@ -17,6 +19,8 @@ from nnunet_textguided.trainers import (
 )
 
 __all__ = [
+    "MixedTransformerUNetTrainer",
+    "MixedTransformerUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",

@@ -1,6 +1,10 @@
 """The hooks of nnU-Net that change, nothing more."""
 
 from nnunet_textguided.trainers.matched import nnUNetTrainerMatched, nnUNetTrainerMatched_short
+from nnunet_textguided.trainers.mixed_transformer import (
+    MixedTransformerUNetTrainer,
+    MixedTransformerUNetTrainer_short,
+)
 from nnunet_textguided.trainers.short import nnUNetTrainer_short
 from nnunet_textguided.trainers.text_guided import (
     TextGuidedTrainer,
@@ -11,6 +15,8 @@ from nnunet_textguided.trainers.text_guided import (
 from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnlyTrainer_short
 
 __all__ = [
+    "MixedTransformerUNetTrainer",
+    "MixedTransformerUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",

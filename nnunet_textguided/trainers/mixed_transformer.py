@@ -1,0 +1,69 @@
+"""The Mixed Transformer U-Net as a baseline, inside nnU-Net's training."""
+
+from __future__ import annotations
+
+from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import nn
+
+from nnunet_textguided.architectures.mixed_transformer import MixedTransformerUNet, patch_spec
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
+from nnunet_textguided.trainers.optimisation import MuonWithWarmup
+from nnunet_textguided.trainers.partial_labels import PartialLabels
+from nnunet_textguided.trainers.short import ShortSchedule
+
+
+class SingleLevel:
+    """Mixin for nnU-Net trainers whose network has one supervised level, at full resolution.
+
+    nnU-Net gives the coarsest level no weight. With one level nothing would be left and the weights be 0 / 0, so its
+    loss is built as for no deep supervision and wrapped with the weight 1.
+    """
+
+    def _get_deep_supervision_scales(self) -> list[list[float]] | None:
+        """Full resolution."""
+        return [[1.0] * len(self.configuration_manager.patch_size)] if self.enable_deep_supervision else None
+
+    def _build_loss(self) -> nn.Module:
+        """nnU-Net's loss over a list of one output."""
+        supervised = self.enable_deep_supervision
+        self.enable_deep_supervision = False
+        try:
+            loss = super()._build_loss()
+        finally:
+            self.enable_deep_supervision = supervised
+        return DeepSupervisionWrapper(loss, [1.0]) if supervised else loss
+
+
+class MixedTransformerUNetTrainer(
+    PartialLabels, OrderPreservingAugmentation, MuonWithWarmup, SingleLevel, nnUNetTrainer
+):
+    """Mixed Transformer U-Net at its published widths, trained the way the text-guided network is; 2D plans only."""
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """Build the network for the plan's patch; also called at prediction, where the checkpoint fills it.
+
+        Raises:
+            UserError: The configuration is not 2D.
+        """
+        patch_size = tuple(configuration_manager.patch_size)
+        if len(patch_size) != 2:
+            raise UserError(
+                f"The Mixed Transformer U-Net is a 2D network and takes 2D plans only, got a patch of {patch_size}. "
+                "Train configuration 2d."
+            )
+        spec = patch_spec(num_output_channels, num_input_channels, patch_size, enable_deep_supervision)
+        return MixedTransformerUNet(spec)
+
+
+class MixedTransformerUNetTrainer_short(ShortSchedule, MixedTransformerUNetTrainer):
+    """300 iterations of `MixedTransformerUNetTrainer`."""
