@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,21 @@ def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:
     text = json.dumps(content, indent=2)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def without_nan(value: Any) -> Any:
+    """Make a value ready for JSON, which knows no NaN and no infinity: what is not finite becomes null.
+
+    Args:
+        value: Dictionaries, lists and tuples of numbers (also numpy's), texts and None.
+    """
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_json(path: str | os.PathLike[str]) -> Any:
