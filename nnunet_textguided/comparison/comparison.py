@@ -27,7 +27,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.finding_metrics import POOLED
 from nnunet_textguided.evaluation.task import headline_structures
 
-STATISTICS_PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels")
+STATISTICS_PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)

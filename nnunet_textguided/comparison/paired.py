@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 CONFIDENCE = 0.95
 REPEATS = 9999
@@ -93,6 +92,8 @@ def paired_statistics(
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Correct P values of several comparisons by Holm's step-down method (Scand. J. Statist. 6: 65, 1979).
 
+    The k-th smallest of m is multiplied by m - k + 1; none falls below a smaller one's, none exceeds 1.
+
     Args:
         p_values: (N,) P values; NaN = no test, which is not counted as a comparison.
 
@@ -101,8 +102,12 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     """
     p_values = np.asarray(p_values, dtype=float)
     corrected, tested = np.full_like(p_values, np.nan), np.isfinite(p_values)
-    if tested.any():
-        corrected[tested] = multipletests(p_values[tested], method="holm")[1]
+    known = p_values[tested]
+    order = np.argsort(known)
+    steps = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
+    in_place = np.empty_like(known)
+    in_place[order] = np.minimum(steps, 1.0)
+    corrected[tested] = in_place
     return corrected
 
 

@@ -14,6 +14,7 @@ STRUCTURES = (*SPINE_STRUCTURES, "canal")
 CASES = tuple(f"toy_{i:03d}" for i in range(20))
 FOLDS = {0: CASES[::2], 1: CASES[1::2]}
 FINDINGS = ("bulge", "narrowing")
+SEED, REPEATS = 4, 25  # of the bootstrap
 GRID = Grid(
     DATASET,
     CONFIGURATION,
