@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             "Check free space and permissions of the folder, then run the same command again."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # the folder is a file, as was said above
+            temporary.unlink(missing_ok=True)
 
 
 def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:
