@@ -20,14 +20,14 @@ def of_repeats(records, system: str, table: str) -> list[pd.DataFrame]:
 @pytest.mark.parametrize("system", list(TRAINERS))
 def test_means_over_instances_then_repeats_then_cases(comparison, records, system):
     row = comparison.spider.set_index("system").loc[system]
-    tables = of_repeats(records, system, "instances")
+    tables = [table.to_dict("records") for table in of_repeats(records, system, "instances")]
     for group in ("vertebrae", "discs", "canal"):
         for measure in ("dice", "detection", "asd_mm", "asd_official_mm"):
             values = []
-            for case in sorted(set(tables[0]["case"])):
+            for case in sorted({r["case"] for r in tables[0]}):
                 each = []
                 for table in tables:
-                    own = table[(table["case"] == case) & (table["group"] == group)].to_dict("records")
+                    own = [r for r in table if (r["case"], r["group"]) == (case, group)]
                     if measure == "detection":
                         each.append(sum(r["detected"] for r in own) / len(own))
                     else:
