@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             "Check free space and permissions of the folder, then run the same command again."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # the folder is a file, as was said above
+            temporary.unlink(missing_ok=True)
 
 
 def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:
@@ -52,6 +54,21 @@ def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:
     text = json.dumps(content, indent=2)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def without_nan(value: Any) -> Any:
+    """Make a value ready for JSON, which knows no NaN and no infinity: what is not finite becomes null.
+
+    Args:
+        value: Dictionaries, lists and tuples of numbers (also numpy's), texts and None.
+    """
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_json(path: str | os.PathLike[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +18,7 @@ from nnunet_textguided.evaluation.cases import CaseFiles, match_cases
 from nnunet_textguided.evaluation.metrics import score_case
 from nnunet_textguided.evaluation.summary import RULES, headline, per_case, per_structure
 from nnunet_textguided.evaluation.task import EvaluationError, EvaluationTask, find_dataset_json, read_task
-from nnunet_textguided.files import atomic_path, save_json_atomic
+from nnunet_textguided.files import atomic_path, save_json_atomic, without_nan
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def write_evaluation(result: Evaluation, folder: str | Path, truth: str | Path, 
         "inputs": {"truth": str(truth), "prediction": str(prediction), "dataset_json": str(result.task.origin)},
         "versions": _versions(),
     }
-    save_json_atomic(_plain(content), json)
+    save_json_atomic(without_nan(content), json)
     return [csv, json]
 
 
@@ -152,14 +151,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "unknown"
     return versions
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: an undefined number becomes null."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -77,12 +77,9 @@ def _score(part: pd.DataFrame) -> dict[str, float]:
 
 
 def _intervals(part: pd.DataFrame, repeats: int, seed: int) -> dict[str, float]:
-    case, _ = pd.factorize(part["case"])
-    n = int(case.max()) + 1 if len(case) else 0
-    # how often each case is drawn, with replacement; a decision weighs as its case
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats) if n else np.zeros((repeats, 0))
+    case, names = pd.factorize(part["case"])
     columns = (part[name].to_numpy() for name in ("present", "probability", "positive"))
-    values = weighted_scores(*columns, drawn[:, case].astype(float))
+    values = weighted_scores(*columns, draw_cases(len(names), repeats, seed)[:, case])
     tail = 100 * (1 - CONFIDENCE) / 2
     limits = {}
     for metric in METRICS:
@@ -90,6 +87,22 @@ def _intervals(part: pd.DataFrame, repeats: int, seed: int) -> dict[str, float]:
         low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (float("nan"),) * 2
         limits |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
     return limits
+
+
+def draw_cases(n: int, repeats: int, seed: int) -> np.ndarray:
+    """Draw n of n cases with replacement, many times over: the resamples of a bootstrap over cases.
+
+    Args:
+        n: Number of cases.
+        repeats: Number of resamples R.
+        seed: Of the draws.
+
+    Returns:
+        (R, n) how often each case was drawn; a decision weighs as its case.
+    """
+    if not n:
+        return np.zeros((repeats, 0))
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats).astype(float)
 
 
 def weighted_scores(

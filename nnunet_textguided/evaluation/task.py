@@ -138,8 +138,7 @@ def read_task(dataset_json_file: Path, exclude: Iterable[str] = ()) -> Evaluatio
                 f"{what} names {', '.join(sorted(names - codes.keys()))}, which {dataset_json_file} does not have. "
                 f"Its structures: {', '.join(codes)}."
             )
-    headline = set(SPINE_STRUCTURES) if codes.keys() >= set(SPINE_STRUCTURES) else set(codes)
-    headline -= set(exclude)
+    headline = headline_structures(codes, exclude)
     if not headline:
         raise EvaluationError("No structure is left for the headline: exclude fewer.")
     structures = tuple(Structure(name, code, name in headline) for name, code in codes.items())
@@ -149,6 +148,17 @@ def read_task(dataset_json_file: Path, exclude: Iterable[str] = ()) -> Evaluatio
     return EvaluationTask(
         structures, manager.ignore_label, known, missing, content["file_ending"], content, dataset_json_file
     )
+
+
+def headline_structures(names: Iterable[str], exclude: Iterable[str] = ()) -> frozenset[str]:
+    """Return what counts for the headline: the 19 spinal structures where all are labels, else every label.
+
+    Args:
+        names: Label names of the data set, without background.
+        exclude: Names that shall not count.
+    """
+    own, spine = frozenset(names), frozenset(SPINE_STRUCTURES)
+    return (spine if own >= spine else own) - frozenset(exclude)
 
 
 def _label_manager(content: dict[str, Any], origin: Path) -> Any:
