@@ -55,6 +55,19 @@ def score_cases(
     return long.astype({"value": float})
 
 
+def structure_cases(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average each structure of each case over the repeats of a system.
+
+    Args:
+        rows: Scores of all systems.
+
+    Returns:
+        Columns system, case, structure, iou, dice, hd95_mm, assd_mm; a row for every structure in the truth.
+    """
+    keys = ["system", "case", "structure"]
+    return in_truth(rows).groupby(keys, sort=False, as_index=False)[["iou", "dice", "hd95_mm", "assd_mm"]].mean()
+
+
 def mean_over_repeats(scores: pd.DataFrame) -> pd.DataFrame:
     """Average over the repeats of a system, case by case; a repeat where a value is not defined is left out.
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nnunet_textguided import __version__
-from nnunet_textguided.comparison.case_scores import mean_over_repeats, score_cases
+from nnunet_textguided.comparison.case_scores import mean_over_repeats, score_cases, structure_cases
 from nnunet_textguided.comparison.cost_table import cost_table
 from nnunet_textguided.comparison.finding_scores import MEASURES, PREFIX, decide, finding_table
 from nnunet_textguided.comparison.finding_statistics import finding_statistics
@@ -20,6 +20,7 @@ from nnunet_textguided.comparison.paired import REPEATS
 from nnunet_textguided.comparison.record import RunRecord
 from nnunet_textguided.comparison.rules import rules
 from nnunet_textguided.comparison.segmentation_tables import group_table, overall_table, structure_table
+from nnunet_textguided.comparison.spider_table import RULE as SPIDER_RULE
 from nnunet_textguided.comparison.spider_table import spider_table
 from nnunet_textguided.comparison.statistics_table import case_statistics, upper_lower_table
 from nnunet_textguided.comparison.system_rows import SystemRecords
@@ -62,10 +63,11 @@ class Comparison:
         groups: A row a system and group of structures.
         findings: A row a system and finding; None where no system has findings.
         costs: A row a system.
-        statistics: A row a measure and other system.
+        statistics: A row a measure and other system; none where there is one case or one system.
         upper_lower: A row a system; none where the labels are no spine.
         spider: A row a system; None where the labels are no spine.
         case_scores: Long: system, case, measure, value, averaged over repeats.
+        structure_cases: A row a system, case and structure in the truth, averaged over repeats.
         decisions: A row an assessed decision; None where no system has findings.
         rules: Sentences printed with every table.
         notes: What is special about this comparison.
@@ -84,6 +86,7 @@ class Comparison:
     upper_lower: pd.DataFrame
     spider: pd.DataFrame | None
     case_scores: pd.DataFrame
+    structure_cases: pd.DataFrame
     decisions: pd.DataFrame | None
     rules: tuple[str, ...]
     notes: tuple[str, ...]
@@ -116,6 +119,7 @@ def compare(grid: Grid, records: Sequence[RunRecord], options: CompareOptions | 
     repeats = score_cases(rows, known.cases, headline, groups)
     cases = mean_over_repeats(repeats)
     overall = overall_table(grid.systems, rows, repeats, cases, headline)
+    spider = spider_table(labels, known.table("instances"), known.table("shifts"))
     statistics = [case_statistics(cases, reference, *draws)]
     decisions, findings = decide(known.table("findings")), None
     if decisions is not None:
@@ -130,12 +134,16 @@ def compare(grid: Grid, records: Sequence[RunRecord], options: CompareOptions | 
         groups=group_table(rows, cases, groups),
         findings=findings,
         costs=cost_table(records_of),
-        statistics=pd.concat([table for table in statistics if len(table)] or statistics[:1], ignore_index=True),
+        statistics=_joined(statistics, len(known.cases)),
         upper_lower=upper_lower_table(cases, labels, groups, *draws),
-        spider=spider_table(labels, known.table("instances"), known.table("shifts")),
+        spider=spider,
         case_scores=cases,
+        structure_cases=structure_cases(rows),
         decisions=decisions,
-        rules=rules(len(known.cases), headline, cut, grid.folds, findings is not None, *reversed(draws)),
+        rules=(
+            *rules(len(known.cases), headline, cut, grid.folds, findings is not None, *reversed(draws)),
+            *([] if spider is None else [SPIDER_RULE]),
+        ),
         notes=_notes(known.cases, records_of, findings),
         provenance=_provenance([r for own in records_of.values() for r in own], options, reference),
     )
@@ -167,6 +175,12 @@ def _cut(names: Sequence[str], options: CompareOptions) -> Cut | None:
             f"Upper structures were named, but the labels are no spine: {', '.join(names[:10])}. Leave the cut out."
         )
     return None
+
+
+def _joined(statistics: Sequence[pd.DataFrame], cases: int) -> pd.DataFrame:
+    """Put what there is under one head; of one case there are no statistics."""
+    filled = [table for table in statistics if len(table)] if cases > 1 else []
+    return pd.concat(filled, ignore_index=True) if filled else statistics[0].iloc[:0]
 
 
 def _with_findings(overall: pd.DataFrame, findings: pd.DataFrame | None) -> pd.DataFrame:

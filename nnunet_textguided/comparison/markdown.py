@@ -181,16 +181,12 @@ def _costs(table: pd.DataFrame) -> str:
 
 
 def _spider(table: pd.DataFrame) -> str:
-    measures = {"dice": 3, "detection": 3, "asd_mm": 2, "asd_official_mm": 2}
-    kinds = [(m, group) for m in measures for group in GROUPS if table[f"{m}_{group}_mean"].notna().any()]
-    head = ["system", *(f"{NAMES.get(m, m)}, {group}" for m, group in kinds)]
-    shifts = ("level_shift_share", "level_shift_undecided")
-    rows = [
-        [
-            row["system"],
-            *(mean_sd(row[f"{m}_{group}_mean"], row[f"{m}_{group}_sd"], measures[m]) for m, group in kinds),
-            *(number(row[shifts[0]]), number(row[shifts[1]], 1)),
-        ]
-        for row in table.to_dict("records")
-    ]
-    return markdown_table([*head, *(label(name) for name in shifts)], rows)
+    """A row a measure, a column a system."""
+    systems, rows = table.to_dict("records"), []
+    for measure, digits in {"dice": 3, "detection": 3, "asd_mm": 2, "asd_official_mm": 2}.items():
+        for kind in (f"{measure}_{group}" for group in GROUPS):
+            cells = [mean_sd(row[f"{kind}_mean"], row[f"{kind}_sd"], digits) for row in systems]
+            rows.append([f"{NAMES[measure]}, {kind.removeprefix(f'{measure}_')}", *cells])
+    for name, digits in {"level_shift_share": 3, "level_shift_undecided": 1}.items():
+        rows.append([label(name), *(number(row[name], digits) for row in systems)])
+    return markdown_table(["measure", *(row["system"] for row in systems)], rows)

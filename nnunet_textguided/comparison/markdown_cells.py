@@ -17,6 +17,7 @@ NAMES = {
     "asd_official_mm": "ASD, official code (mm)",
     "iou": "IoU",
     "dice": "Dice",
+    "detection": "detection rate",
     "auroc": "AUROC",
     "average_precision": "average precision",
     "fpr": "FPR",

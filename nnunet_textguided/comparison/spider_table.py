@@ -9,15 +9,22 @@ import pandas as pd
 
 from nnunet_textguided.comparison.system_rows import OWNER
 
-GROUPS = ("vertebrae", "discs", "canal")
+OVERALL = "overall"
+GROUPS = ("vertebrae", "discs", "canal", OVERALL)
 MEASURES = ("dice", "detection", "asd_mm", "asd_official_mm")
+RULE = (
+    "SPIDER's official score matches structures by overlap, whatever level they are called. Of a case: Dice of "
+    "vertebrae and discs over the detected ones, of the canal and overall over all; the detection rate over all true "
+    "structures; ASD (mm) over those with any overlap, and by the official code's order of spacings only where all "
+    "have one. Then mean and standard deviation over cases. Level shift: of the cases decided, those named a level or "
+    "more off."
+)
 
 
 def spider_table(systems: Sequence[str], instances: pd.DataFrame, shifts: pd.DataFrame) -> pd.DataFrame | None:
-    """Average as the challenge does: over the instances of a case, then over cases.
+    """Average as the challenge does: over the structures of a case, then over cases; see RULE.
 
-    Dice and ASD (mm) are of the instances that were detected, the detection rate of all true instances (van der Graaf
-    et al. 2024, doi:10.1038/s41597-024-03090-w). A system's repeats are averaged case by case.
+    Source: van der Graaf et al., Scientific Data 11, 264 (2024). A system's repeats are averaged case by case.
 
     Args:
         systems: Labels, in order.
@@ -25,13 +32,14 @@ def spider_table(systems: Sequence[str], instances: pd.DataFrame, shifts: pd.Dat
         shifts: Of all systems: OWNER, case, shift (levels, NaN = undecided).
 
     Returns:
-        A row a system: `<measure>_<group>_mean` and `_sd` over cases, `level_shift_share` (of the cases decided, mean
-        over repeats), `level_shift_cases`, `level_shift_undecided` (cases a repeat). None where nothing was scored.
+        A row a system: `<measure>_<group>_mean` and `_sd` over cases, `without_overlap` (structures a repeat),
+        `level_shift_share` (of the cases decided, mean over repeats), `level_shift_cases`, `level_shift_undecided`
+        (cases a repeat). None where nothing was scored.
     """
     if instances.empty and shifts.empty:
         return None
     scores = _case_means(instances)
-    return pd.DataFrame([{"system": s, **_scores_of(s, scores), **_shifts_of(s, shifts)} for s in systems])
+    return pd.DataFrame([{"system": s, **_scores_of(s, scores, instances), **_shifts_of(s, shifts)} for s in systems])
 
 
 def _case_means(instances: pd.DataFrame) -> pd.DataFrame:
@@ -39,21 +47,27 @@ def _case_means(instances: pd.DataFrame) -> pd.DataFrame:
     keys = ["system", "group", "case"]
     if instances.empty:
         return pd.DataFrame(columns=[*keys, *MEASURES]).set_index(keys)
-    detected = instances["detected"].astype(bool)
-    known = instances.assign(detection=detected.astype(float))
-    for column in ("dice", "asd_mm", "asd_official_mm"):
-        known[column] = known[column].astype(float).where(detected)
-    by_repeat = known.groupby([*OWNER, "group", "case"])[list(MEASURES)].mean()
-    return by_repeat.groupby(level=keys).mean()
+    known = pd.concat([instances, instances.assign(group=OVERALL)], ignore_index=True)
+    detected = known["detected"].astype(bool)
+    known["detection"] = detected.astype(float)
+    known["dice"] = known["dice"].where(detected | known["group"].isin(["canal", OVERALL]))
+    of_case = known.groupby([*OWNER, "group", "case"])
+    means = of_case[list(MEASURES)].mean()
+    complete = of_case["asd_official_mm"].count() == of_case.size()
+    means["asd_official_mm"] = means["asd_official_mm"].where(complete)
+    return means.groupby(level=keys).mean()
 
 
-def _scores_of(system: str, scores: pd.DataFrame) -> dict[str, Any]:
+def _scores_of(system: str, scores: pd.DataFrame, instances: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for measure in MEASURES:
         for group in GROUPS:
             chosen = (scores.index.get_level_values(0) == system) & (scores.index.get_level_values(1) == group)
             values = scores.loc[chosen, measure].astype(float)
             row |= {f"{measure}_{group}_mean": values.mean(), f"{measure}_{group}_sd": values.std(ddof=1)}
+    if len(instances):
+        own = instances[instances["system"] == system]
+        row["without_overlap"] = own["asd_mm"].isna().groupby(own["repeat"]).sum().mean()
     return row
 
 

@@ -13,7 +13,7 @@ from nnunet_textguided.files import atomic_path, save_json_atomic, without_nan
 
 TABLES = (
     *("overall", "structures", "groups", "findings", "costs", "statistics", "upper_lower", "spider"),
-    *("case_scores", "decisions"),
+    *("case_scores", "structure_cases", "decisions"),
 )
 JSON_FILE = "comparison.json"
 RULES_FILE = "rules.txt"

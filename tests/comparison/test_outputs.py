@@ -67,6 +67,15 @@ def test_markdown_shows_the_numbers_of_the_tables(comparison):
     assert body(parts["Costs"])[0][4] == "-"  # never measured
 
 
+def test_markdown_shows_the_score_of_the_challenge(comparison):
+    rows = {row[0]: row[1:] for row in body(sections(to_markdown(comparison))["Score of the SPIDER challenge"])}
+    table = comparison.spider.set_index("system")
+    mean, sd = (table.at["Mute", f"asd_mm_discs_{part}"] for part in ("mean", "sd"))
+    assert rows["ASD (mm), discs"][3] == f"{mean:.2f} ± {sd:.2f}"
+    assert rows["share of cases with a level shift"][0] == f"{table.at['Reference', 'level_shift_share']:.3f}"
+    assert rows["detection rate, overall"][1].startswith(f"{table.at['Repeated', 'detection_overall_mean']:.3f} ± ")
+
+
 def test_each_row_has_a_cell_for_each_column(comparison):
     for part in sections(to_markdown(comparison)).values():
         lines = [line for line in part.splitlines() if line.startswith("|")]

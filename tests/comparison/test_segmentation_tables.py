@@ -185,6 +185,19 @@ def test_upper_against_lower_is_paired_within_a_system(comparison, records, syst
         assert row[name] == pytest.approx(value, abs=EXACT), name
 
 
+@pytest.mark.parametrize("system", ["Reference", "Repeated"])
+def test_structure_cases_are_averaged_over_repeats(comparison, records, system):
+    table = comparison.structure_cases
+    own = table[table["system"] == system].set_index(["structure", "case"])
+    for name in ("S", "T9/T10", "canal"):
+        for column in ("iou", "dice", "hd95_mm", "assd_mm"):
+            expected = case_values(records, system, column, [name])
+            for case, value in expected.items():
+                got = own[column].get((name, case), np.nan)
+                assert got == pytest.approx(value, abs=EXACT, nan_ok=True)
+    assert ("S", "toy_005") not in own.index  # not annotated there
+
+
 def test_a_case_without_a_structure_of_a_group_has_no_value_there(records):
     one = records[0].structures.assign(system="A", repeat="p", fold=0)
     case = one["case"].iloc[0]

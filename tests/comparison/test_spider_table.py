@@ -21,20 +21,26 @@ def of_repeats(records, system: str, table: str) -> list[pd.DataFrame]:
 def test_means_over_instances_then_repeats_then_cases(comparison, records, system):
     row = comparison.spider.set_index("system").loc[system]
     tables = [table.to_dict("records") for table in of_repeats(records, system, "instances")]
-    for group in ("vertebrae", "discs", "canal"):
+    for group in ("vertebrae", "discs", "canal", "overall"):
         for measure in ("dice", "detection", "asd_mm", "asd_official_mm"):
             values = []
             for case in sorted({r["case"] for r in tables[0]}):
-                each = []
-                for table in tables:
-                    own = [r for r in table if (r["case"], r["group"]) == (case, group)]
-                    if measure == "detection":
-                        each.append(sum(r["detected"] for r in own) / len(own))
-                    else:
-                        each.append(mean(r[measure] for r in own if r["detected"]))
-                values.append(mean(each))
+                own = [[r for r in t if r["case"] == case and group in (r["group"], "overall")] for t in tables]
+                values.append(mean([case_mean(rows, measure, group) for rows in own]))
             assert row[f"{measure}_{group}_mean"] == pytest.approx(mean(values), abs=EXACT)
             assert row[f"{measure}_{group}_sd"] == pytest.approx(sd(values), abs=EXACT)
+    lost = [sum(r["dice"] == 0 for r in table) for table in tables]
+    assert row["without_overlap"] == pytest.approx(mean(lost), abs=EXACT)
+
+
+def case_mean(rows: list[dict], measure: str, group: str) -> float:
+    if measure == "detection":
+        return sum(r["detected"] for r in rows) / len(rows)
+    if measure == "dice":
+        return mean(r["dice"] for r in rows if r["detected"] or group in ("canal", "overall"))
+    if measure == "asd_official_mm" and any(math.isnan(r[measure]) for r in rows):
+        return math.nan
+    return mean(r[measure] for r in rows)
 
 
 @pytest.mark.parametrize("system", list(TRAINERS))
@@ -66,6 +72,11 @@ def test_nothing_detected_has_a_rate_of_zero_and_no_dice():
     assert row["detection_discs_mean"] == 0
     assert math.isnan(row["dice_discs_mean"])
     assert math.isnan(row["detection_vertebrae_mean"])  # none in the truth
+
+
+def test_a_canal_that_overlaps_little_still_has_its_dice():
+    canal = instances([False]).assign(group="canal")
+    assert spider_table(["A"], canal, shifts([0.0])).iloc[0]["dice_canal_mean"] == 0.8
 
 
 def test_nothing_decided_has_no_share():

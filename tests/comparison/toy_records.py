@@ -116,11 +116,12 @@ def _findings(case: str, number: int, k: int, disc: str, skill: float, rng: np.r
 
 def _instance(case: str, name: str, skill: float, rng: np.random.Generator) -> dict:
     group = "canal" if name == "canal" else "vertebrae" if name in SPINE_VERTEBRAE else "discs"
-    detected, dice, distance = rng.random() < 0.85, rng.beta(skill, 1), rng.gamma(2.0, 1.0)
+    overlap, dice, distance = rng.random() < 0.9, float(rng.beta(skill, 1)), float(rng.gamma(2.0, 1.0))
+    detected, nan = overlap and dice > 0.3, float("nan")
     return {
-        **{"case": case, "group": group, "structure": name, "matched": name if detected else None},
-        "dice": float(dice) if detected else 0.0,
-        "detected": bool(detected),
-        "asd_mm": float(distance) if detected else float("nan"),
-        "asd_official_mm": float(distance) / 3 if detected else float("nan"),
+        **{"case": case, "group": group, "structure": name, "matched": name if overlap else ""},
+        "dice": dice if overlap else 0.0,
+        "detected": detected,
+        "asd_mm": distance if overlap else nan,
+        "asd_official_mm": distance / 3 if overlap else nan,
     }
