@@ -204,7 +204,6 @@ def _compare(args: argparse.Namespace, grids: Sequence[Grid], folders: Folders) 
         comparison = compare_grid(grid, folders, _records(args), options, args.different_plans, processes)
         written = write_comparison(comparison, folders, Path(args.o), not args.no_pictures)
         print("\n".join(comparison_lines(comparison)))
-        print(
-            "Written: " + ", ".join(str(file) for file in written.files[:2]) + f" and {len(written.files) - 2} more\n"
-        )
+        markdown, page, *others = map(str, written.files)
+        print(f"Written: {markdown}, {page} and {len(others)} more files\n")
     return 0

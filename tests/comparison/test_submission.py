@@ -154,11 +154,18 @@ def test_forked_workers_end_when_they_are_asked_to(tmp_path):
         import multiprocessing
         import time
 
-        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        context = multiprocessing.get_context("fork")
+        started = context.Event()
+
+        def wait():
+            started.set()
+            time.sleep(60)
+
+        process = context.Process(target=wait)
         process.start()
-        time.sleep(0.2)
+        started.wait()
         process.terminate()
-        process.join(5)
+        process.join(20)
         if process.exitcode is None:
             process.kill()
             return result("busy", "still there")
