@@ -60,7 +60,7 @@ def compare(nnunet_folders: Path, tiny_dataset: Path, text_guided_plans: str, tm
 
     def run(*words: str) -> subprocess.CompletedProcess:
         line = ["nnunet_textguided", "compare", "-d", "900", "--systems", *SYSTEMS, "-device", "cpu", *words]
-        return subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
+        return subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=3600)
 
     yield run
     (tiny_dataset / "splits_final.json").unlink()
