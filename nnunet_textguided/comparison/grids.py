@@ -58,8 +58,8 @@ def dataset_name(dataset: str) -> str:
         return maybe_convert_to_dataset_name(dataset)
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"Data set {dataset!r} is not found: {error} Give its number or DatasetXXX_Name, and see to it that it is "
-            "in nnUNet_raw, nnUNet_preprocessed or nnUNet_results."
+            f"Data set {dataset!r} is not found in nnUNet_raw, nnUNet_preprocessed or nnUNet_results. Give its number "
+            "or DatasetXXX_Name, and see to it that these variables name the right folders."
         ) from error
 
 
