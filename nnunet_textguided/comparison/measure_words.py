@@ -25,7 +25,6 @@ _NAMES = {
     "level_shift_cases": "cases with a level shift",
     "level_shift_undecided": "undecided cases",
 }
-_LOWER_IS_BETTER = ("hd95_mm", "assd_mm", "asd_mm", "fpr", f"{_FINDING}fpr")
 
 
 def measure_name(measure: str) -> str:
@@ -51,7 +50,7 @@ def lower_is_better(measure: str) -> bool:
     Args:
         measure: A measure's name.
     """
-    return measure.startswith(_LOWER_IS_BETTER)
+    return "_mm" in measure or measure.removeprefix(_FINDING) == "fpr"
 
 
 def is_missing(value: Any) -> bool:

@@ -94,7 +94,7 @@ def comparison_page(comparison: Comparison, illustrations: Sequence[Illustration
 <title>{title}</title><style>{STYLE}</style></head>
 <body>
 <h1>{title}</h1>
-<p class="soft">Compared with the others: {escape(comparison.reference)}. {len(comparison.cases)} cases.</p>
+<p class="soft">Reference: {escape(comparison.reference)}. Cases: {len(comparison.cases)}.</p>
 <p class="summary">{escape(summary_words(comparison))}</p>
 {_list(comparison.notes)}
 <nav>{links}<a href="#rules">Rules</a><a href="#provenance">Provenance</a></nav>

@@ -27,6 +27,7 @@ th, td { text-align: left; padding: .26rem .55rem; vertical-align: top; }
 th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; }
 td { border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } td.number { white-space: nowrap; }
+th:first-child, td:first-child { min-width: 7rem; }
 tr.reference td { background: var(--tint); }
 table.provenance td { overflow-wrap: anywhere; } table.provenance td:first-child { width: 22rem; color: var(--soft); }
 td.value { font-family: ui-monospace, monospace; font-size: .78rem; white-space: pre-wrap; }

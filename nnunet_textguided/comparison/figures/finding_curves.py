@@ -133,7 +133,7 @@ def _curves(left: Axes, right: Axes, part: pd.DataFrame, style: SystemStyle, thi
     fpr, recall, _ = roc_curve(truth, probability)
     left.plot(fpr, recall, **line)
     precision, found, _ = precision_recall_curve(truth, probability)
-    right.plot(found, precision, drawstyle="steps-pre", **line)
+    right.plot(found, precision, drawstyle="steps-post", **line)
     called = part["positive"].to_numpy().astype(bool)
     hits, alarms = np.sum(called & (truth == 1)), np.sum(called & (truth == 0))
     left.plot([alarms / np.sum(truth == 0)], [hits / np.sum(truth == 1)], **style.dots, markersize=5)

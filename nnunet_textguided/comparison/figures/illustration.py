@@ -56,6 +56,9 @@ class Illustration:
         """
         if self.figure is None:
             raise ValueError(f"{self.name} has no figure: {self.caption}")
+        if self.figure.get_layout_engine() is not None:
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")  # it would move the panels a little at every drawing
         stream = io.BytesIO()
         style = {"facecolor": self.figure.get_facecolor()}
         if self.raster:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
 from nnunet_textguided.comparison.figures.illustration import Illustration
@@ -139,5 +140,6 @@ def _finish(axes: Axes, structures: list[str], measure: str) -> None:
     axes.set_ylabel(measure_name(measure), fontsize=FONT_SIZE)
 
 
-def _tint(style: SystemStyle) -> tuple[str, float]:
-    return style.colour, 0.25
+def _tint(style: SystemStyle) -> tuple[float, ...]:
+    """The colour, three quarters white; opaque, as SVG would make a hatch as faint as its ground."""
+    return tuple(0.75 + 0.25 * part for part in to_rgb(style.colour))

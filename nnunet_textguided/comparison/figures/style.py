@@ -102,12 +102,13 @@ def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
         figure: Whose legend.
         handles: Artists with labels.
     """
-    longest = max(len(plain(handle.get_label())) for handle in handles)
-    width = figure.get_size_inches()[0]
-    letters = width * 72 / (0.55 * FONT_SIZE)  # a letter is about 0.55 em wide
-    columns = max(1, min(len(handles), int(letters / (longest + 6))))
-    style = {"frameon": False, "fontsize": FONT_SIZE, "handlelength": 2.2}
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns, **style)
+    style = {"frameon": False, "fontsize": FONT_SIZE, "handlelength": 2.2, "loc": "outside upper center"}
+    room = 0.98 * figure.bbox.width
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=handles, ncols=columns, **style)
+        if columns == 1 or legend.get_window_extent(figure.canvas.get_renderer()).width <= room:
+            return
+        legend.remove()
 
 
 def line_handle(label: str, style: SystemStyle, marker: bool = True) -> Line2D:
@@ -129,12 +130,3 @@ def literal(text: str) -> str:
         text: What to show, such as a label.
     """
     return text.replace("$", r"\$")
-
-
-def plain(text: str) -> str:
-    """Undo `literal`.
-
-    Args:
-        text: From `literal`.
-    """
-    return text.replace(r"\$", "$")
