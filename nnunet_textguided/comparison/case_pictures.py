@@ -114,7 +114,7 @@ def _prediction_file(grid: Grid, system: System, folders: Folders, case: str, en
 
 def _titles(comparison: Comparison, case: str, labels: list[str]) -> dict[str, str]:
     scores = case_table(comparison).loc[case]
-    names = {label: "\n".join(textwrap.wrap(label, _TITLE_LETTERS)[:2]) for label in labels}
+    names = {label: "\n".join(textwrap.wrap(label, _TITLE_LETTERS, max_lines=2)) for label in labels}
     return {label: f"{literal(name)}\nmIoU {number(scores[label])}" for label, name in names.items()}
 
 

@@ -15,7 +15,7 @@ h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top: 
 p { margin: .4rem 0; } p.soft, p.rules { color: var(--soft); } p.rules { font-size: .78rem; margin: .3rem 0 0; }
 p.summary { border-left: 4px solid var(--mark); padding: .1rem 0 .1rem .9rem; margin: 1rem 0; font-size: 1.05rem;
   overflow-wrap: anywhere; }
-nav { margin: .8rem 0; } nav a { color: var(--mark); margin-right: 1.1rem; white-space: nowrap; }
+nav { margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; } nav a { color: var(--mark); }
 ul { margin: .3rem 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 .table, figure { margin: 1.4rem 0; }
 .box { overflow-x: auto; max-width: 100%; }
@@ -33,10 +33,10 @@ table.provenance td { overflow-wrap: anywhere; } table.provenance td:first-child
 td.value { font-family: ui-monospace, monospace; font-size: .78rem; white-space: pre-wrap; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line); }
 @page { margin: 12mm; }
-@media print { body { max-width: none; padding: 0; font-size: 10.5px; }
+@media print { :root { font-size: 11px; } body { max-width: none; padding: 0; font-size: 11px; }
   :root { --paper: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --tint: #eef3fc; --mark: #3566c8; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  nav { display: none; } .box { overflow: visible; } td.number { white-space: normal; }
+  nav { display: none; } .box { overflow: visible; } td.number { white-space: normal; } th:first-child, td:first-child { min-width: 0; }
   table { font-size: 9px; } th, td { padding: .12rem .3rem; } tr, figure, p { break-inside: avoid; }
   h2, caption { break-after: avoid; } thead { display: table-header-group; }
   figure img { max-height: 230mm; width: auto; max-width: 100%; border: 0; } }

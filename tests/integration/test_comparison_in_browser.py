@@ -133,7 +133,7 @@ def luminance(colours: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("scheme", "paper"), [(LIGHT, "light"), (DARK, "dark")])
 def test_page_is_readable_on_light_and_dark_screens(browser: str, page: Path, scheme: str, paper: str, tmp_path: Path):
     target = tmp_path / "screen.png"
-    options = ("--window-size=1250,9000", "--hide-scrollbars", f"--screenshot={target}", scheme)
+    options = ("--window-size=1250,2600", "--hide-scrollbars", f"--screenshot={target}", scheme)
     browse(browser, tmp_path / "profile", *options, page.as_uri())
     seen = matplotlib.image.imread(target)[..., :3]
     bright = luminance(seen)
