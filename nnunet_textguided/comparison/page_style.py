@@ -36,7 +36,8 @@ figure img { display: block; width: 100%; height: auto; background: #ffffff; bor
 @media print { :root { font-size: 11px; } body { max-width: none; padding: 0; font-size: 11px; }
   :root { --paper: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --tint: #eef3fc; --mark: #3566c8; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  nav { display: none; } .box { overflow: visible; } td.number { white-space: normal; } th:first-child, td:first-child { min-width: 0; }
+  nav { display: none; } .box { overflow: visible; } td.number { white-space: normal; }
+  th:first-child, td:first-child { min-width: 0; }
   table { font-size: 9px; } th, td { padding: .12rem .3rem; } tr, figure, p { break-inside: avoid; }
   h2, caption { break-after: avoid; } thead { display: table-header-group; }
   figure img { max-height: 230mm; width: auto; max-width: 100%; border: 0; } }

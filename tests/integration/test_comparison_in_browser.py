@@ -84,7 +84,7 @@ def wide_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def browse(browser: str, profile: Path, *options: str) -> str:
     command = [browser, *QUIET.split(), f"--user-data-dir={profile}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
