@@ -8,7 +8,8 @@ from typing import Any
 NOTHING = "-"
 """Printed where there is no value: not measured, or not defined."""
 
-_FINDING = "finding_"
+FINDING = "finding_"
+"""What names of measures of findings begin with."""
 _NAMES = {
     "miou": "mIoU",
     "mdice": "mDice",
@@ -34,8 +35,8 @@ def measure_name(measure: str) -> str:
         measure: Name of a measure, after `finding_` where it is of findings, before a group of structures where it is
             of one.
     """
-    if measure.startswith(_FINDING):
-        return f"{measure_name(measure.removeprefix(_FINDING))} of findings"
+    if measure.startswith(FINDING):
+        return f"{measure_name(measure.removeprefix(FINDING))} of findings"
     for key, name in _NAMES.items():
         if measure == key:
             return name
@@ -50,7 +51,7 @@ def lower_is_better(measure: str) -> bool:
     Args:
         measure: A measure's name.
     """
-    return "_mm" in measure or measure.removeprefix(_FINDING) == "fpr"
+    return "_mm" in measure or measure.removeprefix(FINDING) == "fpr"
 
 
 def is_missing(value: Any) -> bool:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nnunet_textguided.comparison.figures.structure_boxes import level_order
-from nnunet_textguided.comparison.html_table import (
-    Column,
-    Row,
-    Table,
-    count,
-    interval,
-    probability,
-    value,
-    words,
-)
+from nnunet_textguided.comparison.frame_table import frame_table, rules_below
+from nnunet_textguided.comparison.html_table import Column, Row, Table, count, interval, probability, value, words
 from nnunet_textguided.comparison.measure_words import digits_of, is_missing, measure_name, number
+from nnunet_textguided.comparison.page_statistics import (
+    EFFECT_SIZES,
+    HEADLINE,
+    is_of_findings,
+    is_of_group,
+    statistics_table,
+)
 
 if TYPE_CHECKING:
     from nnunet_textguided.comparison.comparison import Comparison
@@ -25,35 +24,28 @@ if TYPE_CHECKING:
 _SYSTEM = ("system", words("system"))
 _COUNTS = (("missed", count("missed")), ("false_structures", count("false_structures", "false structures")))
 _STRUCTURE_MEASURES = ("iou", "dice", "hd95_mm", "assd_mm")
-_TESTS = (
-    ("d_z", value("d_z", "d_z", 2)),
-    ("cohens_d", value("cohens_d", "Cohen's d", 2)),
-)
 
 
 def segmentation_tables(comparison: Comparison) -> list[Table]:
-    """Return the systems with their headline numbers, and the paired statistics.
+    """Return the systems, their headline numbers, and the paired statistics of these.
 
     Args:
         comparison: What was compared.
     """
     frame = comparison.overall
+    named = [_SYSTEM, ("trainer", words("trainer")), ("plans", words("plans")), ("repeats", count("repeats"))]
     columns = [
         _SYSTEM,
-        ("trainer", words("trainer")),
-        ("plans", words("plans")),
-        ("repeats", count("repeats")),
         ("cases", count("cases")),
-        *((f"{m}_mean", _mean(f"{m}_mean", m, f"{m}_sd")) for m in ("miou", "mdice", "hd95_mm", "assd_mm", "recall")),
+        *((f"{m}_mean", _mean(f"{m}_mean", m, f"{m}_sd")) for m in HEADLINE),
         ("miou_repeats_sd", value("miou_repeats_sd", "mIoU: SD of repeats")),
         *_COUNTS,
     ]
-    tables = [_table(comparison, "Systems: mean ± standard deviation over cases", columns, frame)]
-    statistics = comparison.statistics
-    if statistics is not None and not statistics.empty:
-        title = f"Paired statistics: {comparison.reference} minus the other system"
-        tables.append(_table(comparison, title, _statistics_columns(), statistics))
-    return tables
+    return [
+        frame_table(comparison, "Systems", named, frame),
+        frame_table(comparison, "Segmentation: mean ± standard deviation over cases", columns, frame),
+        *statistics_table(comparison, "Paired statistics", HEADLINE.__contains__),
+    ]
 
 
 def structure_tables(comparison: Comparison) -> list[Table]:
@@ -71,7 +63,8 @@ def structure_tables(comparison: Comparison) -> list[Table]:
             *((f"{m}_mean", _mean(f"{m}_mean", m, f"{m}_sd")) for m in _STRUCTURE_MEASURES),
             *_COUNTS,
         ]
-        tables.append(_table(comparison, "Groups of structures", columns, _by(groups, "group")))
+        tables.append(frame_table(comparison, "Groups of structures", columns, _by(groups, "group")))
+    tables += statistics_table(comparison, "Paired statistics of groups", is_of_group)
     if upper_lower is not None and not upper_lower.empty:
         columns = [
             _SYSTEM,
@@ -81,9 +74,9 @@ def structure_tables(comparison: Comparison) -> list[Table]:
             ("difference", interval("upper minus lower (95 % interval)", "low", "high", mean="difference")),
             ("wilcoxon_p", probability("wilcoxon_p", "Wilcoxon P")),
             ("t_p", probability("t_p", "t test P")),
-            *_TESTS,
+            *EFFECT_SIZES,
         ]
-        tables.append(_table(comparison, "Dice of upper against lower structures", columns, upper_lower))
+        tables.append(frame_table(comparison, "Dice of upper against lower structures", columns, upper_lower))
     return [*tables, *(_pivot(comparison, m) for m in _STRUCTURE_MEASURES if m in comparison.structures.columns)]
 
 
@@ -104,7 +97,10 @@ def finding_tables(comparison: Comparison) -> list[Table]:
         ("n_present", count("n_present", "present")),
         *((m, interval(measure_name(m), f"{m}_low", f"{m}_high", mean=m)) for m in measures),
     ]
-    return [_table(comparison, "Findings (95 % interval)", columns, _by(frame, "finding"))]
+    return [
+        frame_table(comparison, "Findings (95 % interval)", columns, _by(frame, "finding")),
+        *statistics_table(comparison, "Statistics of all findings", is_of_findings),
+    ]
 
 
 def spider_tables(comparison: Comparison) -> list[Table]:
@@ -152,35 +148,7 @@ def cost_tables(comparison: Comparison) -> list[Table]:
         ("inference_memory_mb", value("inference_memory_mb", "peak memory at inference (MB)", 0)),
         ("device", words("device")),
     ]
-    return [_table(comparison, "Costs", columns, frame, keep_empty=True)]
-
-
-def rules_below(comparison: Comparison) -> tuple[str, ...]:
-    """Return what stands below every table: the number of cases and the rule for empty structures.
-
-    Args:
-        comparison: Its first two rules are these; the page has all rules in a section of their own.
-    """
-    return comparison.rules[:2]
-
-
-def _statistics_columns() -> list[tuple[str, Column]]:
-    def difference(row: Row) -> str:
-        return interval("", "low", "high", digits_of(row["measure"]), mean="difference").text(row)
-
-    return [
-        ("measure", Column("measure", lambda row: measure_name(row["measure"]), is_number=False)),
-        ("system", words("system", "compared with")),
-        ("n", count("n", "pairs")),
-        ("difference", Column("difference (95 % interval)", difference)),
-        ("wilcoxon_p", probability("wilcoxon_p", "Wilcoxon P")),
-        ("wilcoxon_p_holm", probability("wilcoxon_p_holm", "after Holm")),
-        ("t_p", probability("t_p", "t test P")),
-        ("t_p_holm", probability("t_p_holm", "after Holm")),
-        ("bootstrap_p", probability("bootstrap_p", "bootstrap P")),
-        ("bootstrap_p_holm", probability("bootstrap_p_holm", "after Holm")),
-        *_TESTS,
-    ]
+    return [frame_table(comparison, "Costs", columns, frame, keep_empty=True)]
 
 
 def _pivot(comparison: Comparison, measure: str) -> Table:
@@ -203,19 +171,6 @@ def _pivot(comparison: Comparison, measure: str) -> Table:
     columns = [words("structure"), count("n", "cases"), *map(column, labels)]
     title = f"{measure_name(measure)} by structure: mean ± standard deviation over cases"
     return Table(title, columns, rows, rules=rules_below(comparison))
-
-
-def _table(
-    comparison: Comparison,
-    title: str,
-    columns: list[tuple[str, Column]],
-    frame: pd.DataFrame,
-    keep_empty: bool = False,
-) -> Table:
-    """Leave out columns that the frame lacks or, unless kept, that have no value in any row."""
-    shown = frame if keep_empty else frame.dropna(axis=1, how="all")
-    kept = [column for key, column in columns if key in shown.columns]
-    return Table(title, kept, frame.to_dict("records"), comparison.reference, rules_below(comparison))
 
 
 def _by(frame: pd.DataFrame, key: str) -> pd.DataFrame:

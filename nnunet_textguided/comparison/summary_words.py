@@ -93,7 +93,8 @@ def _verdicts(comparison: Comparison, rows: list[dict[str, Any]]) -> list[str]:
     parts = {kind: [row for row in rows if verdict(row) == kind] for kind in (LEADS, LEVEL, BEHIND)}
     text = []
     if parts[LEADS]:
-        text.append(f"{reference} leads {_joined([_lead(row) for row in parts[LEADS]])}.")
+        named = _joined([f"{row['system']} by {_evidence(row, doubt=True)}" for row in parts[LEADS]])
+        text.append(f"{reference} leads {named}.")
     if parts[LEVEL]:
         named = _joined([f"{row['system']} (difference {_evidence(row)})" for row in parts[LEVEL]])
         text.append(f"{reference} does not lead {named}: the interval of the difference includes zero.")
@@ -106,17 +107,16 @@ def _verdicts(comparison: Comparison, rows: list[dict[str, Any]]) -> list[str]:
     return [*text, _how(rows)]
 
 
-def _lead(row: dict[str, Any]) -> str:
-    doubt = row["wilcoxon_p_holm"] >= LEVEL_OF_SIGNIFICANCE
-    return f"{row['system']} by {_evidence(row)}{', which is not significant after the correction' if doubt else ''}"
-
-
-def _evidence(row: dict[str, Any], turned: bool = False) -> str:
+def _evidence(row: dict[str, Any], turned: bool = False, doubt: bool = False) -> str:
+    """Difference, interval and P; turned to the other system's side, or with a word of doubt where P is high."""
     difference, low, high = (row[name] for name in ("difference", "low", "high"))
     if turned:
         difference, low, high = -difference, -high, -low
     p = p_value(row["wilcoxon_p_holm"])
-    return f"{number(difference)} [{number(low)} to {number(high)}; P {p if p.startswith('<') else f'= {p}'}]"
+    tested = f"P {p}" if p.startswith("<") else f"P = {p}"
+    if doubt and row["wilcoxon_p_holm"] >= LEVEL_OF_SIGNIFICANCE:
+        tested += f", not significant at {LEVEL_OF_SIGNIFICANCE}"
+    return f"{number(difference)} [{number(low)} to {number(high)}; {tested}]"
 
 
 def _how(rows: list[dict[str, Any]]) -> str:

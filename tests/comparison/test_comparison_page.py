@@ -119,12 +119,12 @@ def test_summary_notes_rules_and_hashes_are_on_the_page(page: str, toy):
 def test_number_of_cases_and_rule_for_empty_structures_stand_below_every_table(page: str):
     tables = len(Reader(page).tables) - 1  # provenance is no table of results
     below = "20 cases. A structure in the truth but not in the prediction scores 0."
-    assert page.count(f'</table></div>\n<p class="rules">{below}</p></div>') == tables == 9
+    assert page.count(f'</table></div>\n<p class="rules">{below}</p></div>') == tables == 10
 
 
 def test_tables_hold_the_numbers_of_the_comparison(page: str, toy):
     tables = Reader(page).tables
-    head, *rows = tables["Systems: mean ± standard deviation over cases"]
+    head, *rows = tables["Segmentation: mean ± standard deviation over cases"]
     assert [row[0] for row in rows] == list(LABELS)
     for row, (_, truth) in zip(rows, toy.overall.iterrows(), strict=True):
         assert row[head.index("mIoU")] == f"{truth['miou_mean']:.3f} ± {truth['miou_sd']:.3f}"
@@ -147,6 +147,22 @@ def test_tables_hold_the_numbers_of_the_comparison(page: str, toy):
 
     rows = tables["HD95 (mm) by structure: mean ± standard deviation over cases"]
     assert [row[2] for row in rows[1:3]] == ["3.25 ± 1.00 (2 missed)", "3.25 ± 1.00"]
+
+
+def test_statistics_stand_beside_what_they_are_of(toy):
+    row = {"system": "nnU-Net", "n": 18, "dropped": 2, "difference": 0.1, "low": 0.05, "high": 0.2}
+    group = {**row, "measure": "hd95_mm_upper", "wilcoxon_p": 0.01, "wilcoxon_p_holm": 0.02}
+    finding = {**row, "measure": "finding_auroc", "bootstrap_p": 0.03, "bootstrap_p_holm": 0.06}
+    table = pd.concat([toy.statistics, pd.DataFrame([group, finding])])
+    tables = Reader(comparison_page(changed(toy, statistics=table), [])).tables
+    minus = ": Text-guided minus the other system"
+    assert len(tables[f"Paired statistics{minus}"]) == 1 + len(toy.statistics)
+    assert tables[f"Paired statistics of groups{minus}"][1:] == [
+        ["HD95 (mm), upper", "nnU-Net", "18 (2 dropped)", "0.10 (0.05 to 0.20)", "0.010", "0.020"]
+    ]
+    head, only = tables[f"Statistics of all findings{minus}"]
+    assert head[-2:] == ["bootstrap P", "after Holm"], "tests that do not apply have no column"
+    assert only == ["AUROC of findings", "nnU-Net", "18 (2 dropped)", "0.100 (0.050 to 0.200)", "0.030", "0.060"]
 
 
 def test_costs_that_were_not_measured_are_a_dash(page: str):

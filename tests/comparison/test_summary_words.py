@@ -30,7 +30,7 @@ def test_a_lead_is_told_with_difference_interval_and_p():
 
 def test_a_lead_without_significance_after_correction_says_so():
     words = summary_words(two_systems((0.8, 0.7), 0.052, 0.151, p=0.125))
-    assert "A leads B by 0.100 [0.052 to 0.151; P = 0.125], which is not significant after the correction." in words
+    assert "A leads B by 0.100 [0.052 to 0.151; P = 0.125, not significant at 0.05]." in words
 
 
 def test_a_level_system_is_one_the_reference_does_not_lead():

@@ -114,7 +114,7 @@ def test_tables_and_figures_are_visible_and_nothing_is_cut(
         assert right <= found["page"][1]
         assert drawn_width > 0.8 * min(width, 1216)
         assert drawn_height / drawn_width == pytest.approx(natural_height / natural_width, rel=0.02)
-    assert len(found["tables"]) == 10
+    assert len(found["tables"]) == 11
     assert all(height > 20 for *_, height in found["tables"])
     for left, right, *_, scroll, client, overflow in found["boxes"]:
         assert left >= 0
