@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PANEL_HEIGHT = 7.0  # inches
+PANEL_HEIGHT = 7.0  # inches
+_HEAD, _MARGIN = 0.75, 0.1  # inches above a row of panels, and around a panel
 FONT_SIZE = 9.0  # points
 _LINE_HEIGHT = 1.25  # of the font size
 PAPER, INK = "#101318", "#f2f2f2"
@@ -56,10 +57,9 @@ def draw_overlay(
     panels += [(name, maps[index]) for name, maps in (("truth", truth), ("prediction", prediction)) if maps is not None]
     figure = new_figure(len(panels), image.shape[1:], spacing)
     sides = choose_sides(*(labels for _, labels in panels if labels is not None))
-    low, high = np.percentile(image[index], [0.5, 99.5])
     aspect = spacing[1] / spacing[2]
     for axes, (name, labels) in zip(figure.axes, panels, strict=True):
-        axes.imshow(image[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+        show_slice(axes, image[index], aspect)
         axes.set_title(name, color=INK, fontsize=FONT_SIZE + 3)
         if labels is not None:
             draw_labels(axes, labels, names, aspect, sides)
@@ -89,8 +89,25 @@ def colour(code: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(hue, 0.75 if code % 2 else 0.55, 1.0)
 
 
+def show_slice(axes: Axes, image: np.ndarray, aspect: float) -> None:
+    """Show a slice in grey, its brightest and darkest voxels clipped.
+
+    Args:
+        axes: Where.
+        image: (H, W).
+        aspect: Height over width of a voxel.
+    """
+    low, high = np.percentile(image, [0.5, 99.5])
+    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+
+
 def draw_labels(
-    axes: Axes, labels: np.ndarray, names: Mapping[int, str], aspect: float, sides: Mapping[int, str]
+    axes: Axes,
+    labels: np.ndarray,
+    names: Mapping[int, str],
+    aspect: float,
+    sides: Mapping[int, str],
+    panel_height: float = PANEL_HEIGHT,
 ) -> None:
     """Tint the structures of a slice and write their names beside them.
 
@@ -100,6 +117,7 @@ def draw_labels(
         names: Label code -> name.
         aspect: Height over width of a voxel.
         sides: Of `choose_sides`.
+        panel_height: Of the axes, in inches; names keep their size and are spread accordingly.
     """
     from matplotlib import patheffects
 
@@ -108,7 +126,7 @@ def draw_labels(
     for code in present:
         tint[labels == code] = (*colour(code), 0.5)
     axes.imshow(tint, interpolation="nearest", aspect=aspect)
-    rows_per_point = labels.shape[0] / (_PANEL_HEIGHT * 72)
+    rows_per_point = labels.shape[0] / (panel_height * 72)
     letter = 0.62 * FONT_SIZE * rows_per_point * aspect
     outline = [patheffects.withStroke(linewidth=2.2, foreground="black")]
     for tag in place_tags(labels, names, _LINE_HEIGHT * FONT_SIZE * rows_per_point, letter, sides):
@@ -119,25 +137,39 @@ def draw_labels(
         axes.text(tag.column, tag.row, names[tag.code], **style)
 
 
-def new_figure(n_panels: int, shape: tuple[int, ...], spacing: tuple[float, float, float]) -> Figure:
+def new_figure(
+    n_panels: int,
+    shape: tuple[int, ...],
+    spacing: tuple[float, float, float],
+    columns: int | None = None,
+    panel_height: float = PANEL_HEIGHT,
+    head: float = _HEAD,
+) -> Figure:
     """Return a figure with panels side by side that fit a slice.
 
     Args:
         n_panels: Number of panels.
         shape: (H, W) of the slice.
         spacing: mm along (D, H, W).
+        columns: Panels a row; all in one where left out.
+        panel_height: Inches.
+        head: Inches for the titles above a row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width = _PANEL_HEIGHT * shape[1] * spacing[2] / (shape[0] * spacing[1])
-    head = 0.75  # inches for the titles
-    figure = Figure(figsize=(n_panels * (width + 0.1) + 0.1, _PANEL_HEIGHT + head + 0.1), facecolor=PAPER)
+    columns = min(n_panels, columns or n_panels)
+    rows = -(-n_panels // columns)
+    width = panel_height * shape[1] * spacing[2] / (shape[0] * spacing[1])
+    step = head + panel_height + _MARGIN
+    figure = Figure(figsize=(columns * (width + _MARGIN) + _MARGIN, rows * step), facecolor=PAPER)
     FigureCanvasAgg(figure)
     total_width, total_height = figure.get_size_inches()
     for panel in range(n_panels):
-        left = (0.1 + panel * (width + 0.1)) / total_width
-        axes = figure.add_axes((left, 0.1 / total_height, width / total_width, _PANEL_HEIGHT / total_height))
+        row, column = divmod(panel, columns)
+        left, bottom = _MARGIN + column * (width + _MARGIN), (rows - 1 - row) * step + _MARGIN
+        corner = (left / total_width, bottom / total_height)
+        axes = figure.add_axes((*corner, width / total_width, panel_height / total_height))
         axes.set_axis_off()
     return figure
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from nnunet_textguided.inference.name_tags import choose_sides
-from nnunet_textguided.inference.overlay import FONT_SIZE, INK, PAPER, choose_slice, draw_labels, new_figure
+from nnunet_textguided.inference.overlay import FONT_SIZE, INK, PAPER, choose_slice, draw_labels, new_figure, show_slice
 
 MAX_SLICES = 3
 BOX_COLOUR = "#ff5252"
@@ -77,8 +77,7 @@ def draw_report(
     sides = choose_sides(*(labels[index] for index in slices))
     aspect = spacing[1] / spacing[2]
     for axes, index in zip(figure.axes, slices, strict=True):
-        low, high = np.percentile(image[index], [0.5, 99.5])
-        axes.imshow(image[index], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+        show_slice(axes, image[index], aspect)
         axes.set_title(f"slice {index + 1} of {image.shape[0]}", color=INK, fontsize=FONT_SIZE + 2)
         draw_labels(axes, labels[index], names, aspect, sides)
         for box in boxes:
