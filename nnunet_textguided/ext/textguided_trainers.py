@@ -5,6 +5,8 @@ would be a new, unpicklable class at every lookup; a class re-exported from the 
 """
 
 from nnunet_textguided.trainers import (
+    MultiTaskUNetTrainer,
+    MultiTaskUNetTrainer_short,
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
     TextGuidedTrainer_quick,
@@ -14,9 +16,12 @@ from nnunet_textguided.trainers import (
     nnUNetTrainer_short,
     nnUNetTrainerMatched,
     nnUNetTrainerMatched_short,
+    nnUNetTrainerOrderPreserving,
 )
 
 __all__ = [
+    "MultiTaskUNetTrainer",
+    "MultiTaskUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
@@ -25,5 +30,6 @@ __all__ = [
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",
     "nnUNetTrainerMatched_short",
+    "nnUNetTrainerOrderPreserving",
     "nnUNetTrainer_short",
 ]

@@ -1,7 +1,8 @@
 """The hooks of nnU-Net that change, nothing more."""
 
 from nnunet_textguided.trainers.matched import nnUNetTrainerMatched, nnUNetTrainerMatched_short
-from nnunet_textguided.trainers.short import nnUNetTrainer_short
+from nnunet_textguided.trainers.multi_task import MultiTaskUNetTrainer, MultiTaskUNetTrainer_short
+from nnunet_textguided.trainers.order_preserving import nnUNetTrainer_short, nnUNetTrainerOrderPreserving
 from nnunet_textguided.trainers.text_guided import (
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
@@ -11,6 +12,8 @@ from nnunet_textguided.trainers.text_guided import (
 from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnlyTrainer_short
 
 __all__ = [
+    "MultiTaskUNetTrainer",
+    "MultiTaskUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
@@ -19,5 +22,6 @@ __all__ = [
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",
     "nnUNetTrainerMatched_short",
+    "nnUNetTrainerOrderPreserving",
     "nnUNetTrainer_short",
 ]
