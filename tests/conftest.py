@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiny_dataset", "tiny_partial"]
+pytest_plugins = ["tiny_dataset", "tiny_findings", "tiny_partial"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,6 +13,8 @@ import pytest
 from nnunet_textguided.ext_path import VARIABLE, ext_dir
 
 NAMES = [
+    "MultiTaskUNetTrainer",
+    "MultiTaskUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
@@ -23,6 +25,7 @@ NAMES = [
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",
     "nnUNetTrainerMatched_short",
+    "nnUNetTrainerOrderPreserving",
     "nnUNetTrainer_short",
 ]
 LOOK_UP_ALL = f"""
@@ -30,7 +33,7 @@ import json, os, pickle
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find
 variable = os.environ.pop("{VARIABLE}")
 try:
-    find("{NAMES[0]}")
+    find("TextGuidedTrainer")
     refusal = ""
 except RuntimeError as error:
     refusal = str(error)

@@ -95,6 +95,13 @@ def text_guided_plans(tiny_dataset: Path) -> str:
 
 
 @pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder of the test's own."""
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
 def make_trainer(tiny_dataset: Path, text_guided_plans: str, monkeypatch: pytest.MonkeyPatch):
     """Build a trainer by class the way nnUNetv2_train does: fresh plans every time."""
     import torch

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nnunet_textguided.architectures.class_queries import ClassQueries
 from nnunet_textguided.architectures.encoder import build_encoder
 from nnunet_textguided.architectures.pixel_decoder import PixelDecoder
 from nnunet_textguided.architectures.query_decoder import QueryDecoder
-from nnunet_textguided.architectures.spec import NUM_LEVELS, NetworkSpec, level_strides
+from nnunet_textguided.architectures.spec import NetworkSpec, level_kernels, level_strides
 from nnunet_textguided.architectures.stem import Stem
 from nnunet_textguided.architectures.text_guided_network import TextGuidedNetwork
-
-FIRST_LEVEL_ALWAYS_3D = 4  # strides 16 and 32: neighbouring slices are always seen, even where none are merged
 
 
 def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
@@ -45,21 +41,3 @@ def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
         query_decoder=QueryDecoder([skip_channels[5], skip_channels[4]], spec.query_width, mask_width=pixel),
         strides=strides,
     )
-
-
-def level_kernels(strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """Convolution kernels of levels 0..5: 3 in the plane, and through it from where the plan starts to stride there.
-
-    Until then slices lie much farther apart than pixels, and nnU-Net's planner does not convolve over them either.
-
-    Args:
-        strides: Cumulative strides of levels 0..5.
-    """
-    kernels = []
-    for k in range(NUM_LEVELS):
-        if len(strides[k]) == 2:
-            kernels.append((3, 3))
-            continue
-        near = strides[min(k + 1, NUM_LEVELS - 1)][0] > 1 or k >= FIRST_LEVEL_ALWAYS_3D
-        kernels.append((3 if near else 1, 3, 3))
-    return kernels

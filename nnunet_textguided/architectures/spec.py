@@ -11,6 +11,8 @@ import numpy as np
 NUM_LEVELS = 6
 # Levels with a segmentation output: in-plane strides 1, 2, 4, 8. nnU-Net weighs the last one with zero.
 NUM_SUPERVISED_LEVELS = 4
+# Strides 16 and 32: neighbouring slices are always seen, even where none are merged.
+FIRST_LEVEL_ALWAYS_3D = 4
 # Encoders that are narrow enough for the small decoder; every other one gets the large decoder.
 SMALL_ENCODERS = ("convnextv2_atto", "convnextv2_femto", "convnextv2_pico", "convnextv2_nano")
 
@@ -105,6 +107,24 @@ def supervised_strides(pool_op_kernel_sizes: Sequence[Sequence[int]]) -> list[tu
         ValueError: As in `level_strides`.
     """
     return level_strides(pool_op_kernel_sizes)[:NUM_SUPERVISED_LEVELS]
+
+
+def level_kernels(strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Convolution kernels of all levels: 3 in the plane, and through it from where the plan starts to stride there.
+
+    Until then slices lie much farther apart than pixels, and nnU-Net's planner does not convolve over them either.
+
+    Args:
+        strides: Cumulative strides of the levels, full resolution first.
+    """
+    kernels = []
+    for k, stride in enumerate(strides):
+        if len(stride) == 2:
+            kernels.append((3, 3))
+            continue
+        near = strides[min(k + 1, len(strides) - 1)][0] > 1 or k >= FIRST_LEVEL_ALWAYS_3D
+        kernels.append((3 if near else 1, 3, 3))
+    return kernels
 
 
 def _checked_strides(pool_op_kernel_sizes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

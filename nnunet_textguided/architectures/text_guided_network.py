@@ -58,6 +58,11 @@ class TextGuidedNetwork(nn.Module):
         """
         self.queries.set_class_vectors(rows)
 
+    @property
+    def num_findings(self) -> int:
+        """Number of finding maps."""
+        return self.queries.num_findings
+
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay would harm: vectors, norms, biases, GRN, queries, embeddings."""
         embeddings = {"queries.background", "queries.kind", "queries.seg_layers.vectors", "query_decoder.level"}
@@ -75,7 +80,7 @@ class TextGuidedNetwork(nn.Module):
         if not self.decoder.deep_supervision:
             return self._segment(features.levels[0], vectors, 0, size)
         outputs = [self._segment(feature, vectors, k, size) for k, feature in enumerate(features.levels)]
-        if self.queries.num_findings > 0:
+        if self.num_findings > 0:
             outputs.append(self._find(features, vectors, size))
         return outputs
 

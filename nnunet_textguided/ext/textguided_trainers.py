@@ -7,6 +7,8 @@ would be a new, unpicklable class at every lookup; a class re-exported from the 
 from nnunet_textguided.trainers import (
     MixedTransformerUNetTrainer,
     MixedTransformerUNetTrainer_short,
+    MultiTaskUNetTrainer,
+    MultiTaskUNetTrainer_short,
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
     TextGuidedTrainer_quick,
@@ -16,11 +18,14 @@ from nnunet_textguided.trainers import (
     nnUNetTrainer_short,
     nnUNetTrainerMatched,
     nnUNetTrainerMatched_short,
+    nnUNetTrainerOrderPreserving,
 )
 
 __all__ = [
     "MixedTransformerUNetTrainer",
     "MixedTransformerUNetTrainer_short",
+    "MultiTaskUNetTrainer",
+    "MultiTaskUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
@@ -29,5 +34,6 @@ __all__ = [
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",
     "nnUNetTrainerMatched_short",
+    "nnUNetTrainerOrderPreserving",
     "nnUNetTrainer_short",
 ]

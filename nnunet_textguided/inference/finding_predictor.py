@@ -24,7 +24,7 @@ class SegmentationWithFindings(nn.Module):
     """Stacks the finding maps behind the segmentation's channels, so that nnU-Net's tiles carry both.
 
     Args:
-        network: Has `forward_with_findings`.
+        network: Has `forward_with_findings` and `num_findings`.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -74,7 +74,7 @@ class FindingPredictor(nnUNetPredictor):
             network = network.module
         compiled = isinstance(network, OptimizedModule)
         stacked = SegmentationWithFindings(network._orig_mod if compiled else network)
-        self.num_findings = stacked.network.queries.num_findings
+        self.num_findings = stacked.network.num_findings
         self.network = torch.compile(stacked) if compiled else stacked
 
     def _internal_predict_sliding_window_return_logits(self, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -5,7 +5,8 @@ from nnunet_textguided.trainers.mixed_transformer import (
     MixedTransformerUNetTrainer,
     MixedTransformerUNetTrainer_short,
 )
-from nnunet_textguided.trainers.short import nnUNetTrainer_short
+from nnunet_textguided.trainers.multi_task import MultiTaskUNetTrainer, MultiTaskUNetTrainer_short
+from nnunet_textguided.trainers.order_preserving import nnUNetTrainer_short, nnUNetTrainerOrderPreserving
 from nnunet_textguided.trainers.text_guided import (
     TextGuidedTrainer,
     TextGuidedTrainer_medium,
@@ -17,6 +18,8 @@ from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnly
 __all__ = [
     "MixedTransformerUNetTrainer",
     "MixedTransformerUNetTrainer_short",
+    "MultiTaskUNetTrainer",
+    "MultiTaskUNetTrainer_short",
     "TextGuidedTrainer",
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
@@ -25,5 +28,6 @@ __all__ = [
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",
     "nnUNetTrainerMatched_short",
+    "nnUNetTrainerOrderPreserving",
     "nnUNetTrainer_short",
 ]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-
-from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 
 
 class ShortSchedule:
@@ -38,7 +35,3 @@ class MediumSchedule(ShortSchedule):
     """15 epochs of 50 iterations: what findings of the phantom take to be learned."""
 
     epochs, iterations = 15, 50
-
-
-class nnUNetTrainer_short(ShortSchedule, OrderPreservingAugmentation, nnUNetTrainer):
-    """nnU-Net as it is, with the flip rule of the plans, for 300 iterations."""

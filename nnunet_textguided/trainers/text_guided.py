@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -20,53 +18,32 @@ from nnunet_textguided.architectures import (
     supervised_strides,
 )
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.text.conditioning import condition
 from nnunet_textguided.trainers.encoder_weights import check_reachable, same_source
-from nnunet_textguided.trainers.finding_training import FindingTraining
-from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
-from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
-from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE, MuonWithWarmup
+from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance
+from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE
+from nnunet_textguided.trainers.shared_recipe import SharedRecipe
 from nnunet_textguided.trainers.short import MediumSchedule, QuickSchedule, ShortSchedule
 from nnunet_textguided.trainers.text_bank import ensure_bank
 
 
-class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWarmup, nnUNetTrainer):
+class TextGuidedTrainer(SharedRecipe, nnUNetTrainer):
     """Class names as segmentation queries on a ConvNeXt V2 encoder, inside nnU-Net's training."""
-
-    restoring = False
-    """True while a checkpoint is loaded: it holds encoder and text vectors, so nothing else is read."""
 
     def initialize(self) -> None:
         """Settle the options, build the network and give it its starting weights."""
-        if self.is_cascaded:
-            raise UserError(
-                f"Configuration {self.configuration_name} is the second stage of a cascade, which "
-                f"{self.__class__.__name__} does not support. Train 2d, 3d_fullres or 3d_lowres."
-            )
-        guidance = TextGuidance.for_dataset(self.dataset_json, self._block())
-        if guidance.seed is not None:
-            seed_everything(guidance.seed)
-        guidance = self._prepare_queries(guidance)
-        if not self.restoring:
-            check_reachable(guidance)
-        self.plans_manager.plans[BLOCK] = guidance.to_block()
-        self.guidance = guidance
-        scratch = guidance.encoder_weights == "none"
-        self.encoder_rate = guidance.encoder_rate or (1.0 if scratch else PRETRAINED_RATE)
         super().initialize()
         if not self.restoring:
             self._load_starting_weights()
 
-    def _block(self) -> dict | None:
-        """The block in force: that of the model folder once it holds a checkpoint, else that of the plans."""
-        wanted = self.plans_manager.plans.get(BLOCK)
-        folder = Path(self.output_folder_base)
-        if (folder / "plans.json").is_file() and any(folder.glob("fold_*/checkpoint_*.pth")):
-            saved = load_json(folder / "plans.json").get(BLOCK)
-            if saved:
-                return dict(agree(saved, wanted))
-        return wanted
+    def prepare(self, guidance: TextGuidance) -> TextGuidance:
+        """Find or make the text bank, and see that the encoder's weights can be had."""
+        guidance = self._prepare_queries(guidance)
+        if not self.restoring:
+            check_reachable(guidance)
+        scratch = guidance.encoder_weights == "none"
+        self.encoder_rate = guidance.encoder_rate or (1.0 if scratch else PRETRAINED_RATE)
+        return guidance
 
     def _prepare_queries(self, guidance: TextGuidance) -> TextGuidance:
         """Find or make the text bank; a checkpoint brings its vectors along."""
@@ -112,11 +89,6 @@ class TextGuidedTrainer(FindingTraining, OrderPreservingAugmentation, MuonWithWa
             return None
         strides = supervised_strides(self.configuration_manager.pool_op_kernel_sizes)
         return [[1 / s for s in stride] for stride in strides]
-
-    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """Resume or validate: build from the saved options, read no other weights."""
-        self.restoring = True
-        super().load_checkpoint(filename_or_checkpoint)
 
 
 class TextGuidedTrainer_short(ShortSchedule, TextGuidedTrainer):
@@ -180,10 +152,3 @@ def unwrap(network: nn.Module) -> nn.Module:
     if isinstance(network, nn.parallel.DistributedDataParallel):
         network = network.module
     return network._orig_mod if isinstance(network, OptimizedModule) else network
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch. nnU-Net's worker processes stay unseeded (exact with nnUNet_n_proc_DA=0)."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)

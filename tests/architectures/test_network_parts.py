@@ -5,10 +5,9 @@ import torch
 
 from nnunet_textguided.architectures import NetworkSpec, check_encoder_name, list_encoders, supervised_strides
 from nnunet_textguided.architectures.blocks import ConvBlock, shuffle_up
-from nnunet_textguided.architectures.build import level_kernels
 from nnunet_textguided.architectures.positions import sine_positions
 from nnunet_textguided.architectures.query_decoder import MaskVectors
-from nnunet_textguided.architectures.spec import level_strides
+from nnunet_textguided.architectures.spec import level_kernels, level_strides
 from nnunet_textguided.architectures.text_guided_network import pad_to_multiple, score
 from nnunet_textguided.errors import UserError
 

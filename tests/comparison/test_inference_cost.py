@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from nnunet_textguided.comparison.folders import Folders
 
+from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.inference_cost import measure_inference
 from nnunet_textguided.errors import UserError

@@ -6,8 +6,8 @@ import json
 import zipfile
 
 import pytest
-from nnunet_textguided.comparison.folders import Folders
 
+from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, Run, System
 from nnunet_textguided.comparison.jobs import Job, choose, job_of, ordered_runs
 from nnunet_textguided.errors import UserError

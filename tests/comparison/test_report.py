@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from nnunet_textguided.comparison.figures import draw_all, illustration
 
 from nnunet_textguided.comparison import case_pictures, comparison, markdown, page, report, tables_out
+from nnunet_textguided.comparison.figures import draw_all, illustration
 from nnunet_textguided.comparison.grid import Grid, System
 
 GRID = Grid("Dataset900_Tiny", "2d", (0,), (System("A", "T", ("P",)),))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from nnunet_textguided.comparison.folders import Folders
 
 from nnunet_textguided.comparison import run_grid, run_work
 from nnunet_textguided.comparison.cluster_options import ClusterOptions
+from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, System
 from nnunet_textguided.comparison.jobs import Job
 from nnunet_textguided.comparison.run_grid import GridRunner

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from tiny_dataset import SMALL
+from tiny_findings import FINDINGS
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation, write_findings
@@ -17,42 +18,6 @@ from nnunet_textguided.trainers import TextGuidedTrainer, VisualOnlyTrainer
 from nnunet_textguided.trainers.finding_targets import install_findings
 from nnunet_textguided.trainers.finding_training import SegmentationAndFindingLoss
 from nnunet_textguided.trainers.plan import choose_findings, write_text_guided_plans
-
-FINDINGS = {
-    "bulge": {"term": "bulging of the disc", "applies_to": ["L5/S"]},
-    "fracture": {"term": "fracture of the vertebra", "applies_to": ["L5", "S"]},
-}
-
-
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A results folder of the test's own."""
-    monkeypatch.setenv("nnUNet_results", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def annotated(tiny_dataset: Path):
-    """The tiny data set with findings: every second case bulges, fractures of the first four cases are assessed."""
-    saved = {name: (tiny_dataset / name).read_bytes() for name in ("dataset.json",)}
-    dataset_json = json.loads(saved["dataset.json"])
-    dataset_json["text_guidance"] = {"findings": FINDINGS}
-    (tiny_dataset / "dataset.json").write_text(json.dumps(dataset_json))
-    rows = [Annotation(f"case_{n:02d}", "L5/S", "bulge", n % 2) for n in range(12)]
-    rows += [Annotation(f"case_{n:02d}", "L5", "fracture", int(n == 1)) for n in range(4)]
-    write_findings(rows, tiny_dataset / "findings.csv")
-    yield tiny_dataset
-    (tiny_dataset / "findings.csv").unlink(missing_ok=True)
-    for name, content in saved.items():
-        (tiny_dataset / name).write_bytes(content)
-
-
-@pytest.fixture
-def finding_plans(annotated: Path, results: Path):
-    path = write_text_guided_plans(annotated, name="nnUNetPlansFindings", options=SMALL, findings=["all"])
-    yield path.stem
-    for file in annotated.glob("nnUNetPlansFindings*"):
-        file.unlink()
 
 
 def test_findings_of_the_data_set_are_in_the_plans_and_the_bank(make_trainer, finding_plans: str):

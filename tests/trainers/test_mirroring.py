@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnunet_textguided import trainers
+from nnunet_textguided.cli.main import main
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import nnUNetTrainer_short, nnUNetTrainerMatched
 from nnunet_textguided.trainers.mirroring import axes_of_patch, check_mirror_mode, fixed_axes
@@ -63,6 +65,35 @@ def test_all_is_what_nnunet_does_by_itself(make_trainer):
     assert ours[0] == stock[0]
     assert ours[3] == stock[3] == (0, 1)
     np.testing.assert_array_equal(ours[2], stock[2])
+
+
+@pytest.fixture
+def stock_flips(tiny_dataset, nnunet_folders):
+    """Identifier of plans as `nnunet_textguided plan --mirror-axes all` writes them."""
+    name = "nnUNetPlansStockFlips"
+    assert main(["plan", "-d", "900", "--mirror-axes", "all", "--text-model", "random", "--name", name]) == 0
+    yield name
+    (tiny_dataset / f"{name}.json").unlink()
+
+
+def test_every_trainer_takes_stock_flips_and_turns_from_the_plans(make_trainer, stock_flips):
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    stock = make_trainer(nnUNetTrainer)
+    rotation, _, patch, axes = augmentation(stock)
+    assert max(rotation) == pytest.approx(np.pi)
+    for name in trainers.__all__:
+        trainer = make_trainer(getattr(trainers, name), plans=stock_flips)
+        ours = augmentation(trainer)
+        assert (ours[0], ours[3]) == (rotation, axes), name
+        np.testing.assert_array_equal(ours[2], patch)
+        assert trainer.inference_allowed_mirroring_axes == stock.inference_allowed_mirroring_axes
+
+
+@pytest.mark.parametrize("name", trainers.__all__)
+def test_every_trainer_keeps_the_order_of_structures_unless_told(make_trainer, name):
+    trainer = make_trainer(getattr(trainers, name))
+    assert augmentation(trainer)[3] == (1,)
 
 
 def test_no_axis_left_means_no_mirroring_at_prediction(make_trainer):

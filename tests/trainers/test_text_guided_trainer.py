@@ -19,13 +19,6 @@ from nnunet_textguided.trainers import (
 )
 
 
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A results folder of the test's own."""
-    monkeypatch.setenv("nnUNet_results", str(tmp_path))
-    return tmp_path
-
-
 def batch_of(trainer) -> dict:
     """One synthetic batch: brightness tells the class."""
     generator = torch.Generator().manual_seed(0)
