@@ -7,11 +7,9 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
-from nnunet_textguided.architectures.mixed_transformer import MixedTransformerUNet, patch_spec
+from nnunet_textguided.architectures.mixed_transformer import mixed_transformer_unet, patch_spec
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
-from nnunet_textguided.trainers.optimisation import MuonWithWarmup
-from nnunet_textguided.trainers.partial_labels import PartialLabels
+from nnunet_textguided.trainers.shared_recipe import SharedRecipe, num_findings
 from nnunet_textguided.trainers.short import ShortSchedule
 
 
@@ -37,10 +35,11 @@ class SingleLevel:
         return DeepSupervisionWrapper(loss, [1.0]) if supervised else loss
 
 
-class MixedTransformerUNetTrainer(
-    PartialLabels, OrderPreservingAugmentation, MuonWithWarmup, SingleLevel, nnUNetTrainer
-):
-    """Mixed Transformer U-Net at its published widths, trained the way the text-guided network is; 2D plans only."""
+class MixedTransformerUNetTrainer(SharedRecipe, SingleLevel, nnUNetTrainer):
+    """Mixed Transformer U-Net at its published widths, trained the way the text-guided network is; 2D plans only.
+
+    Where the plans name findings, its encoder gets the head that `MultiTaskUNetTrainer` has.
+    """
 
     @staticmethod
     def build_network_architecture(
@@ -50,7 +49,7 @@ class MixedTransformerUNetTrainer(
         num_output_channels: int,
         enable_deep_supervision: bool = True,
     ) -> nn.Module:
-        """Build the network for the plan's patch; also called at prediction, where the checkpoint fills it.
+        """The network for the plan's patch, and its head.
 
         Raises:
             UserError: The configuration is not 2D.
@@ -62,7 +61,7 @@ class MixedTransformerUNetTrainer(
                 "Train configuration 2d."
             )
         spec = patch_spec(num_output_channels, num_input_channels, patch_size, enable_deep_supervision)
-        return MixedTransformerUNet(spec)
+        return mixed_transformer_unet(spec, num_findings(plans_manager.plans))
 
 
 class MixedTransformerUNetTrainer_short(ShortSchedule, MixedTransformerUNetTrainer):

@@ -46,6 +46,7 @@ def test_a_training_and_its_validation_run_on_plans_without_a_block(make, narrow
     trainer = make(plans=STOCK_PLANS)
     assert "text_guidance" not in trainer.plans_manager.plans
     trainer.run_training()
+    assert trainer.plans_manager.plans["text_guidance"]["findings"] == {}
     trainer.perform_actual_validation()
     folder = Path(trainer.output_folder)
     losses = [*trainer.logger.get_value("train_losses", step=None), *trainer.logger.get_value("val_losses", step=None)]

@@ -14,7 +14,7 @@ Written anew from what the published code computes (github.com/Dootmaan/MT-UNet)
 Shapes in docstrings: B batch, C channels, H W height width; tokens are channels last.
 """
 
-from nnunet_textguided.architectures.mixed_transformer.network import MixedTransformerUNet
+from nnunet_textguided.architectures.mixed_transformer.network import MixedTransformerUNet, mixed_transformer_unet
 from nnunet_textguided.architectures.mixed_transformer.spec import MixedTransformerSpec, patch_spec, published_spec
 
-__all__ = ["MixedTransformerSpec", "MixedTransformerUNet", "patch_spec", "published_spec"]
+__all__ = ["MixedTransformerSpec", "MixedTransformerUNet", "mixed_transformer_unet", "patch_spec", "published_spec"]

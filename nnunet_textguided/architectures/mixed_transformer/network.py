@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from nnunet_textguided.architectures.finding_head import FindingHead
 from nnunet_textguided.architectures.mixed_transformer.decoder import MixedDecoder
 from nnunet_textguided.architectures.mixed_transformer.encoder import MixedEncoder
 from nnunet_textguided.architectures.mixed_transformer.spec import MixedTransformerSpec
@@ -84,3 +85,17 @@ class MixedTransformerUNet(nn.Module):
             return skips[0].new_zeros(len(skips[0]), 0, *size, dtype=torch.float32)
         with torch.autocast(device_type=skips[0].device.type, enabled=False):
             return crop(self.finding_head([skip.float() for skip in skips]), size)
+
+
+def mixed_transformer_unet(spec: MixedTransformerSpec, num_findings: int) -> MixedTransformerUNet:
+    """Build the network with a head for findings on its encoder.
+
+    Args:
+        spec: Widths, blocks, classes.
+        num_findings: Number of findings, may be 0.
+    """
+    if num_findings == 0:
+        return MixedTransformerUNet(spec)
+    channels = (*spec.stem_channels, *spec.mixed_channels)
+    strides = [(2**level, 2**level) for level in range(len(channels))]
+    return MixedTransformerUNet(spec, FindingHead(channels, strides, num_findings))
