@@ -75,7 +75,7 @@ def match_labels(truth: np.ndarray, prediction: np.ndarray) -> dict[int, Match |
         true, predicted = divmod(pair, len(predicted_sizes))
         if shared > most.get(true, 0):
             most[true] = shared
-            matches[true] = Match(predicted, 2 * shared / float(true_sizes[true] + predicted_sizes[predicted]))
+            matches[true] = Match(predicted, 2 * shared / int(true_sizes[true] + predicted_sizes[predicted]))
     return matches
 
 

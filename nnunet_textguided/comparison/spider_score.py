@@ -6,7 +6,7 @@ See docs/spider_score.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def score_instances(
     Returns:
         One row a structure, by code: case, group ("vertebrae", "discs", "canal"), structure, matched (name of the
         predicted label, "" where none overlaps), dice (0 without overlap), detected, asd_mm and asd_official_mm (with
-        the spacing in reversed order, as the official script has it); NaN without overlap. None where the labels are
+        the spacing in reversed order, as the official script has it); NaN without overlap. No row where the labels are
         no spine.
 
     Raises:
@@ -90,7 +90,7 @@ def summarise_instances(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{"case": case, **_case_means(own)} for case, own in rows.groupby("case", sort=True)])
 
 
-def border_voxels(labels: np.ndarray, codes: Sequence[int] | set[int] | Mapping[int, Any]) -> dict[int, np.ndarray]:
+def border_voxels(labels: np.ndarray, codes: Iterable[int]) -> dict[int, np.ndarray]:
     """Return the positions (N, 3) of the voxels of each label that touch another one, also by an edge or a corner.
 
     Voxels at the image's edge are border. Each label is eroded within its bounding box: what lies outside is

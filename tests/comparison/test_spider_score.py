@@ -72,8 +72,9 @@ def test_names_one_level_off_cost_nothing_here():
 
 
 def test_a_row_for_every_vertebra_disc_and_canal_of_the_truth_by_code():
-    rows = score_instances("case", column(), np.zeros_like(column()), SPACING, NAMES)
+    rows = score_instances("case", column(), np.where(column() == CODES["L3"], 0, column()), SPACING, NAMES)
     assert [row["structure"] for row in rows] == [NAMES[code] for code in np.unique(column())[1:].tolist()]
+    assert {type(row[key]) for row in rows for key in ("dice", "detected", "asd_mm")} == {float, bool}
     groups = pd.DataFrame(rows).groupby("group").size().to_dict()
     assert groups == {"vertebrae": 7, "discs": 8, "canal": 1}
 
