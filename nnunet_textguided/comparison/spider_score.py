@@ -81,7 +81,7 @@ def summarise_instances(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns case; dice_GROUP (vertebrae and discs: of the detected ones; canal: its own; overall: of all structures,
-        detected or not); detection_rate_GROUP (vertebrae, discs); asd_mm_GROUP (of the structures with an overlap);
+        detected or not); detection_GROUP (share detected); asd_mm_GROUP (of the structures with an overlap);
         asd_official_mm_GROUP (undefined if it is for one structure of the group); without_overlap (number of
         structures). GROUP is vertebrae, discs, canal or overall. NaN where a case has nothing to average.
     """
@@ -162,7 +162,7 @@ def _case_means(rows: pd.DataFrame) -> dict[str, float]:
     counted = {name: own if name in (CANAL, OVERALL) else own[own["detected"].eq(True)] for name, own in groups.items()}
     return {
         **{f"dice_{name}": own["dice"].mean() for name, own in counted.items()},
-        **{f"detection_rate_{name}": groups[name]["detected"].astype(float).mean() for name in (VERTEBRAE, DISCS)},
+        **{f"detection_{name}": own["detected"].astype(float).mean() for name, own in groups.items()},
         **{f"asd_mm_{name}": own["asd_mm"].mean() for name, own in groups.items()},
         **{f"asd_official_mm_{name}": own["asd_official_mm"].mean(skipna=False) for name, own in groups.items()},
         "without_overlap": int(rows["asd_mm"].isna().sum()),

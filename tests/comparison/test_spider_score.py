@@ -66,7 +66,7 @@ def test_names_one_level_off_cost_nothing_here():
     rows, found = score(truth, prediction), summary(truth, prediction)
     assert rows.loc["L5", "matched"] == "L4"
     assert rows.loc["T10/T11", "matched"] == "T9/T10"
-    expected = ["dice_vertebrae", "dice_discs", "dice_canal", "detection_rate_vertebrae", "detection_rate_discs"]
+    expected = ["dice_vertebrae", "dice_discs", "dice_canal", "detection_vertebrae", "detection_discs"]
     assert found[expected].tolist() == [1.0] * 5
     assert found["asd_official_mm_overall"] == 0
 
@@ -151,7 +151,7 @@ def test_a_missed_vertebra_lowers_the_rate_but_not_the_mean_dice():
     row, found = score(column(), prediction).loc["L3"], summary(column(), prediction)
     assert (row["dice"], row["detected"], row["matched"]) == (0.0, False, "")
     assert np.isnan(row[["asd_mm", "asd_official_mm"]].astype(float)).all()
-    assert found["detection_rate_vertebrae"] == pytest.approx(6 / 7, abs=1e-12)
+    assert found["detection_vertebrae"] == pytest.approx(6 / 7, abs=1e-12)
     assert found["dice_vertebrae"] == 1
     assert found["dice_overall"] == pytest.approx(15 / 16, abs=1e-12)
     assert found["without_overlap"] == 1
@@ -277,9 +277,7 @@ def test_summary_has_a_row_a_case_in_order_also_after_a_csv(tmp_path):
     found = summarise_instances(rows)
     assert found["case"].tolist() == ["a", "b"]
     empty = found.iloc[0]
-    assert (
-        empty[["detection_rate_vertebrae", "detection_rate_discs", "dice_canal", "dice_overall"]].tolist() == [0.0] * 4
-    )
+    assert empty[["detection_vertebrae", "detection_discs", "dice_canal", "dice_overall"]].tolist() == [0.0] * 4
     assert empty[["dice_vertebrae", "dice_discs", "asd_mm_overall", "asd_official_mm_canal"]].isna().all()
     rows.to_csv(tmp_path / "rows.csv", index=False)
     pd.testing.assert_frame_equal(summarise_instances(pd.read_csv(tmp_path / "rows.csv")), found)
@@ -295,5 +293,5 @@ def test_summary_of_no_rows_is_empty_with_the_same_columns():
 def test_a_case_without_discs_has_no_number_for_them():
     vertebrae = np.where(column() < 11, column(), 0)
     found = summary(vertebrae, vertebrae)
-    assert found[["dice_discs", "detection_rate_discs", "asd_mm_discs", "dice_canal"]].isna().all()
+    assert found[["dice_discs", "detection_discs", "asd_mm_discs", "dice_canal"]].isna().all()
     assert found["dice_overall"] == 1
