@@ -49,21 +49,21 @@ def score_one(case: str, truth_file: Path, prediction_file: Path, task: Evaluati
         if row["status"] != NOT_ANNOTATED:
             distances = surface_distances(_mask(truth, structure), _mask(prediction, structure), spacing)
         row["hd95_mm"], row["assd_mm"] = distances
-    names = spine_names(task, case)
+    names = spine_names(task)
     if not names:
         return CaseScores(rows, [], None)
     return CaseScores(rows, *spine_rows(case, truth, prediction, spacing, names))
 
 
-def spine_names(task: EvaluationTask, case: str) -> dict[int, str]:
-    """Return code -> name of what the case's source annotates; empty where the labels are no spine.
+def spine_names(task: EvaluationTask) -> dict[int, str]:
+    """Return code -> name of every structure; empty where the labels are no spine.
+
+    What a source does not annotate is among them: a vertebra that is called by such a name is named wrongly, too.
 
     Args:
         task: What is scored.
-        case: Its name tells the source.
     """
-    left_out = task.not_annotated(case)
-    names = {s.code: s.name for s in task.structures if isinstance(s.code, int) and s.name not in left_out}
+    names = {s.code: s.name for s in task.structures if isinstance(s.code, int)}
     return names if set(names.values()) & set(SPINE_STRUCTURES) else {}
 
 

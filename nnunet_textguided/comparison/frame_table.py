@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nnunet_textguided.comparison.html_table import Column, Table
+from nnunet_textguided.comparison.rules import caption
 
 if TYPE_CHECKING:
     from nnunet_textguided.comparison.comparison import Comparison
 
 
 def rules_below(comparison: Comparison) -> tuple[str, ...]:
-    """Return what stands below every table: the number of cases and the rule for empty structures.
+    """Return what stands below every table; the page has all rules in a section of their own.
 
     Args:
-        comparison: Its first two rules are these; the page has all rules in a section of their own.
+        comparison: Of which cases.
     """
-    return comparison.rules[:2]
+    return (caption(len(comparison.cases)),)
 
 
 def frame_table(

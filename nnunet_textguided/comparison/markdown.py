@@ -13,15 +13,12 @@ from nnunet_textguided.comparison.comparison import Comparison
 from nnunet_textguided.comparison.finding_scores import MEASURES as FINDING_MEASURES
 from nnunet_textguided.comparison.finding_scores import PREFIX
 from nnunet_textguided.comparison.markdown_cells import (
-    NAMES,
     interval,
-    label,
     markdown_table,
     mean_sd,
-    number,
-    p_value,
     value_with_limits,
 )
+from nnunet_textguided.comparison.measure_words import measure_name, number, p_value
 from nnunet_textguided.comparison.rules import caption
 from nnunet_textguided.comparison.spider_table import GROUPS
 from nnunet_textguided.files import atomic_path, without_nan
@@ -88,8 +85,8 @@ def _sections(comparison: Comparison) -> Iterable[tuple[str, str]]:
 def _overall(table: pd.DataFrame) -> str:
     means = [("miou", 3), ("mdice", 3), ("hd95_mm", 1), ("assd_mm", 2), ("recall", 3)]
     findings = [f"{PREFIX}{measure}" for measure in FINDING_MEASURES if f"{PREFIX}{measure}" in table]
-    head = ["system", "repeats", *(NAMES.get(name, name) for name, _ in means), "sd of the repeats' mIoU"]
-    head += ["missed", "false structures", *(label(name) for name in findings)]
+    head = ["system", "repeats", *(measure_name(name) for name, _ in means), "sd of the repeats' mIoU"]
+    head += ["missed", "false structures", *(measure_name(name) for name in findings)]
     rows = [
         [
             *(row["system"], str(row["repeats"])),
@@ -111,7 +108,7 @@ def _statistics(table: pd.DataFrame) -> str:
         p_values = [f"{name}{holm}" for name in ("wilcoxon_p", "t_p", "bootstrap_p") for holm in ("", "_holm")]
         rows.append(
             [
-                *(label(row["measure"]), row["system"], f"{row['n']}{left_out}", interval(row)),
+                *(measure_name(row["measure"]), row["system"], f"{row['n']}{left_out}", interval(row)),
                 *(p_value(row[name]) for name in p_values),
                 *(number(row["d_z"], 2), number(row["cohens_d"], 2)),
             ]
@@ -156,7 +153,7 @@ def _upper_lower(table: pd.DataFrame) -> str:
 
 
 def _findings(table: pd.DataFrame) -> str:
-    head = ["finding", "system", "n", "present", *(label(measure) for measure in FINDING_MEASURES)]
+    head = ["finding", "system", "n", "present", *(measure_name(measure) for measure in FINDING_MEASURES)]
     rows = [
         [
             *(row["finding"], row["system"], str(row["n"]), str(row["n_present"])),
@@ -177,7 +174,7 @@ def _costs(table: pd.DataFrame) -> str:
         ]
         for row in table.to_dict("records")
     ]
-    return markdown_table(["system", *(label(name) for name in columns), "device"], rows)
+    return markdown_table(["system", *(measure_name(name) for name in columns), "device"], rows)
 
 
 def _spider(table: pd.DataFrame) -> str:
@@ -186,7 +183,7 @@ def _spider(table: pd.DataFrame) -> str:
     for measure, digits in {"dice": 3, "detection": 3, "asd_mm": 2, "asd_official_mm": 2}.items():
         for kind in (f"{measure}_{group}" for group in GROUPS):
             cells = [mean_sd(row[f"{kind}_mean"], row[f"{kind}_sd"], digits) for row in systems]
-            rows.append([f"{NAMES[measure]}, {kind.removeprefix(f'{measure}_')}", *cells])
+            rows.append([measure_name(kind), *cells])
     for name, digits in {"level_shift_share": 3, "level_shift_undecided": 1}.items():
-        rows.append([label(name), *(number(row[name], digits) for row in systems)])
+        rows.append([measure_name(name), *(number(row[name], digits) for row in systems)])
     return markdown_table(["measure", *(row["system"] for row in systems)], rows)

@@ -25,6 +25,10 @@ _NAMES = {
     "level_shift_share": "share of cases with a level shift",
     "level_shift_cases": "cases with a level shift",
     "level_shift_undecided": "undecided cases",
+    "seconds_per_epoch": "training (s per epoch)",
+    "seconds_per_case": "inference (s per case)",
+    "training_memory_mb": "peak memory, training (MB)",
+    "inference_memory_mb": "peak memory, inference (MB)",
 }
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from nnunet_textguided.comparison.spider_score import summarise_instances
 from nnunet_textguided.comparison.system_rows import OWNER
 
 OVERALL = "overall"
 GROUPS = ("vertebrae", "discs", "canal", OVERALL)
 MEASURES = ("dice", "detection", "asd_mm", "asd_official_mm")
+COLUMNS = [f"{measure}_{group}" for measure in MEASURES for group in GROUPS]
+"""Of `summarise_instances`."""
 RULE = (
     "SPIDER's official score matches structures by overlap, whatever level they are called. Of a case: Dice of "
     "vertebrae and discs over the detected ones, of the canal and overall over all; the detection rate over all true "
@@ -43,31 +46,24 @@ def spider_table(systems: Sequence[str], instances: pd.DataFrame, shifts: pd.Dat
 
 
 def _case_means(instances: pd.DataFrame) -> pd.DataFrame:
-    """Columns MEASURES by (system, group, case)."""
-    keys = ["system", "group", "case"]
+    """Columns `<measure>_<group>` by (system, case), repeats averaged."""
     if instances.empty:
-        return pd.DataFrame(columns=[*keys, *MEASURES]).set_index(keys)
-    known = pd.concat([instances, instances.assign(group=OVERALL)], ignore_index=True)
-    detected = known["detected"].astype(bool)
-    known["detection"] = detected.astype(float)
-    known["dice"] = known["dice"].where(detected | known["group"].isin(["canal", OVERALL]))
-    of_case = known.groupby([*OWNER, "group", "case"])
-    means = of_case[list(MEASURES)].mean()
-    complete = of_case["asd_official_mm"].count() == of_case.size()
-    means["asd_official_mm"] = means["asd_official_mm"].where(complete)
-    return means.groupby(level=keys).mean()
+        return pd.DataFrame(columns=COLUMNS, index=pd.MultiIndex.from_arrays([[], []], names=["system", "case"]))
+    parts = [
+        summarise_instances(own).assign(**dict(zip(OWNER, owner, strict=True)))
+        for owner, own in instances.groupby(OWNER, sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True).groupby(["system", "case"])[COLUMNS].mean()
 
 
 def _scores_of(system: str, scores: pd.DataFrame, instances: pd.DataFrame) -> dict[str, Any]:
+    own = scores[scores.index.get_level_values("system") == system].astype(float)
     row: dict[str, Any] = {}
-    for measure in MEASURES:
-        for group in GROUPS:
-            chosen = (scores.index.get_level_values(0) == system) & (scores.index.get_level_values(1) == group)
-            values = scores.loc[chosen, measure].astype(float)
-            row |= {f"{measure}_{group}_mean": values.mean(), f"{measure}_{group}_sd": values.std(ddof=1)}
+    for column in COLUMNS:
+        row |= {f"{column}_mean": own[column].mean(), f"{column}_sd": own[column].std(ddof=1)}
     if len(instances):
-        own = instances[instances["system"] == system]
-        row["without_overlap"] = own["asd_mm"].isna().groupby(own["repeat"]).sum().mean()
+        rows = instances[instances["system"] == system]
+        row["without_overlap"] = rows["asd_mm"].isna().groupby(rows["repeat"]).sum().mean()
     return row
 
 

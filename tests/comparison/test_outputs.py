@@ -12,7 +12,8 @@ from toy_records import GRID
 from nnunet_textguided.comparison.comparison import CompareOptions, compare
 from nnunet_textguided.comparison.grid import System
 from nnunet_textguided.comparison.markdown import to_markdown, write_markdown
-from nnunet_textguided.comparison.markdown_cells import label, markdown_table, number, p_value, value_with_limits
+from nnunet_textguided.comparison.markdown_cells import markdown_table, value_with_limits
+from nnunet_textguided.comparison.measure_words import measure_name, number, p_value
 from nnunet_textguided.comparison.tables_out import TABLES, write_tables
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import without_nan
@@ -110,10 +111,10 @@ def test_what_is_not_there_prints_as_a_dash():
 
 
 def test_labels_are_what_people_call_the_measures():
-    assert label("miou") == "mIoU"
-    assert label("dice_upper") == "Dice, upper"
-    assert label("hd95_mm_discs") == "HD95 (mm), discs"
-    assert label("finding_auroc") == "AUROC of findings"
+    assert measure_name("miou") == "mIoU"
+    assert measure_name("dice_upper") == "Dice, upper"
+    assert measure_name("hd95_mm_discs") == "HD95 (mm), discs"
+    assert measure_name("finding_auroc") == "AUROC of findings"
 
 
 def test_markdown_table_by_hand():

@@ -163,7 +163,9 @@ def test_spine_scores_are_those_of_their_modules(tmp_path: Path):
     assert (record.shifts["shift"].dropna() == 0).all()
 
 
-def test_spine_scores_see_mm_codes_and_only_annotated_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_spine_scores_see_mm_codes_and_every_name_also_those_the_source_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     from nnunet_textguided.comparison import case_scoring
 
     toy = write_toy_dataset(tmp_path, cases=2, text_guidance={"missing": {"case": ["T11"]}})
@@ -175,7 +177,7 @@ def test_spine_scores_see_mm_codes_and_only_annotated_names(tmp_path: Path, monk
     assert spacing == SPACING_MM
     np.testing.assert_array_equal(truth, toy.truths[case])
     np.testing.assert_array_equal(prediction, predicted(toy, toy.run(), case))
-    assert names == {code: name for name, code in toy.labels.items() if name not in ("background", "T11")}
+    assert names == {code: name for name, code in toy.labels.items() if name != "background"}
     assert record.shifts["shift"].isna().all()
     own = record.structures[record.structures["structure"] == "T11"]
     assert own[["iou", "hd95_mm", "assd_mm"]].isna().all().all()
