@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+from tiny_findings import FINDINGS
 from tiny_partial import CUT
 
 from nnunet_textguided.architectures.mixed_transformer import MixedTransformerSpec, MixedTransformerUNet, patch_spec
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import MixedTransformerUNetTrainer, mixed_transformer
+from nnunet_textguided.trainers.finding_training import SegmentationAndFindingLoss
 from nnunet_textguided.trainers.marginal_loss import MarginalLoss
 
 STOCK_PLANS = "nnUNetPlans"
@@ -105,6 +107,24 @@ def test_a_source_that_leaves_out_a_class_trains_with_the_marginal_loss(make_par
     assert isinstance(trainer.loss, MarginalLoss)
     batch = {"data": torch.randn(2, 1, 32, 32), "target": [torch.zeros(2, 1, 32, 32)], "keys": np.array(CUT[:2])}
     assert np.isfinite(trainer.train_step(batch)["loss"])
+
+
+def test_a_step_teaches_structures_and_findings_where_the_plans_name_some(make, finding_plans: str, narrow: None):
+    torch.manual_seed(0)
+    trainer = make(plans=finding_plans)
+    trainer.initialize()
+    assert isinstance(trainer.loss, SegmentationAndFindingLoss)
+    target = torch.zeros(2, 1, 32, 32)
+    target[..., 4:12, 4:20], target[..., 14:20, 4:20] = 2, 3
+    batch = {"data": target + 0.1 * torch.randn(target.shape), "target": [target], "keys": ["case_01", "case_02"]}
+    level, maps = trainer.network(batch["data"])
+    assert level.shape == (2, 4, 32, 32)
+    assert maps.shape == (2, len(FINDINGS), 32, 32)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.network.named_parameters()}
+    assert np.isfinite(trainer.train_step(batch)["loss"])
+    after = dict(trainer.network.named_parameters())
+    for name in ("decoder.seg_layers.weight", "finding_head.seg_layers.classifier.weight"):
+        assert not torch.equal(after[name], before[name])
 
 
 def test_the_network_has_the_published_widths_and_a_position_for_every_token_of_the_patch(make):
