@@ -120,6 +120,7 @@ def test_a_step_teaches_structures_and_findings_where_the_plans_name_some(make, 
     level, maps = trainer.network(batch["data"])
     assert level.shape == (2, 4, 32, 32)
     assert maps.shape == (2, len(FINDINGS), 32, 32)
+    assert trainer.network.num_findings == len(FINDINGS)
     before = {name: parameter.detach().clone() for name, parameter in trainer.network.named_parameters()}
     assert np.isfinite(trainer.train_step(batch)["loss"])
     after = dict(trainer.network.named_parameters())

@@ -38,6 +38,11 @@ class MixedTransformerUNet(nn.Module):
         self.skip_channels = self.encoder.channels
         self.skip_strides = self.encoder.strides
 
+    @property
+    def num_findings(self) -> int:
+        """Number of finding maps."""
+        return 0 if self.finding_head is None else self.finding_head.num_findings
+
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay would harm: vectors, norms, biases, positions."""
         vectors = {name for name, parameter in self.named_parameters() if parameter.ndim <= 1}
