@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -34,8 +35,8 @@ class SteadyUNet(ThreeEpochs, nnUNetTrainer_short):
 
 
 class KilledTextGuided(ThreeEpochs, TextGuidedTrainer):
-    def on_epoch_start(self):
-        super().on_epoch_start()
+    def on_train_epoch_start(self):
+        super().on_train_epoch_start()
         mark = Path(self.output_folder) / "was_killed"
         if self.current_epoch == 1 and not mark.exists():
             mark.touch()
@@ -89,8 +90,8 @@ def test_killed_training_is_continued_and_finished_ones_are_not_repeated(compare
     assert second.returncode == 0, second.stdout + second.stderr
     assert {path: path.stat().st_mtime_ns for path in steady.rglob("*") if path.is_file()} == finished
     logs = [path.read_text() for path in sorted(killed.glob("training_log_*.txt"))]
-    epochs = [line.rsplit(": ", 1)[1] for log in logs for line in log.splitlines() if ": Epoch " in line]
-    assert epochs == ["Epoch 0", "Epoch 1", "Epoch 1", "Epoch 2"]
+    epochs = [int(number) for log in logs for number in re.findall(r": Epoch (\d+) *$", log, re.MULTILINE)]
+    assert epochs == [0, 1, 1, 2]
     starts = [path.parent.parent.name for path in (tmp_path / "comparison" / "logs").rglob("pid")]
     assert len(starts) == 5  # two trainings, one again, two measurements
 
