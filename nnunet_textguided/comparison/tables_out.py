@@ -20,7 +20,7 @@ RULES_FILE = "rules.txt"
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write `<table>.csv` of every table there is, rules.txt beside them, and comparison.json.
+    """Write `<table>.csv` of every table that has rows, rules.txt beside them, and comparison.json.
 
     Args:
         comparison: What was found.
@@ -35,7 +35,7 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
     files = []
     for name in TABLES:
         table = getattr(comparison, name)
-        if table is None:
+        if table is None or table.empty:
             # a table of an earlier comparison in this folder would be taken for one of this
             (folder / f"{name}.csv").unlink(missing_ok=True)
             continue
