@@ -106,8 +106,16 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the tests were started in the background, which a shell lets ignore it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processes' states from /proc")
-def test_interruption_ends_what_is_running_with_all_it_started(tmp_path):
+def test_interruption_ends_what_is_running_with_all_it_started(tmp_path, interruptible):
     note = tmp_path / "child"
 
     def body(name, result):
