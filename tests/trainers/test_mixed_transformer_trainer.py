@@ -40,6 +40,7 @@ def make(make_trainer):
     return partial(make_trainer, MixedTransformerUNetTrainer)
 
 
+@pytest.mark.slow
 def test_a_training_and_its_validation_run_on_plans_without_a_block(make, narrow: None, monkeypatch):
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
