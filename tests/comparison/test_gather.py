@@ -63,11 +63,12 @@ def test_every_run_is_scored_once_saved_and_fair(toy: ToyDataset, tmp_path: Path
     assert [record.provenance for record in again] == [record.provenance for record in records]
 
 
-def test_a_record_of_another_machine_needs_neither_model_nor_data_here(toy: ToyDataset, tmp_path: Path, scored):
+@pytest.mark.parametrize("gone", [("results", "preprocessed"), ("raw", "preprocessed")])
+def test_a_record_counts_where_model_or_truth_is_on_another_machine(toy: ToyDataset, tmp_path: Path, scored, gone):
     gather(grid_of(toy), toy.folders, tmp_path / "records")
     scored.clear()
-    shutil.rmtree(toy.folders.results)
-    shutil.rmtree(toy.folders.preprocessed)
+    for folder in gone:
+        shutil.rmtree(getattr(toy.folders, folder))
     assert len(gather(grid_of(toy), toy.folders, tmp_path / "records")) == 6
     assert scored == []
 
@@ -91,15 +92,6 @@ def test_runs_of_a_fold_whose_truth_was_corrected_are_scored_anew(toy: ToyDatase
     records = gather(grid_of(toy), toy.folders, tmp_path / "records")
     assert scored == [run.name for run in grid_of(toy).runs() if run.fold == 1]
     assert check_fair(grid_of(toy), records) == []
-
-
-def test_a_record_stays_where_only_the_truth_is_elsewhere(toy: ToyDataset, tmp_path: Path, scored):
-    gather(grid_of(toy), toy.folders, tmp_path / "records")
-    scored.clear()
-    shutil.rmtree(toy.folders.preprocessed)
-    shutil.rmtree(toy.folders.raw)
-    assert len(gather(grid_of(toy), toy.folders, tmp_path / "records")) == 6
-    assert scored == []
 
 
 def test_costs_measured_after_scoring_are_taken_up_without_scoring_again(toy: ToyDataset, tmp_path: Path, scored):
