@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported here or in any process the tests start: tensors are tiny, and threads that wait for each
+# other on two busy cores cost far more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = ["tiny_dataset", "tiny_findings", "tiny_partial"]
 
 ROOT = Path(__file__).resolve().parent.parent

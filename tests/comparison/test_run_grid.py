@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from unittest.mock import patch
 
 import pytest
 
@@ -88,7 +89,8 @@ def done(monkeypatch):
     calls = []
     monkeypatch.setattr(run_work, "train", lambda run, options, records: calls.append(("train", run)))
     monkeypatch.setattr(run_work, "measure_inference", lambda run, *rest, **options: calls.append(("measure", run)))
-    return calls
+    with patch.dict(os.environ):  # work is meant for a process of its own and sets variables for good
+        yield calls
 
 
 @pytest.mark.parametrize(
