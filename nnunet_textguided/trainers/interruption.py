@@ -85,6 +85,9 @@ class EndsOnSigterm:
         finally:
             self._sigterm.stop()
         if self._sigterm.asked:
+            self.print_to_log_file(
+                "SIGTERM: stopped after the last epoch. The same command with --val goes on from there."
+            )
             raise SystemExit(TERMINATED)
 
     def on_train_start(self) -> None:

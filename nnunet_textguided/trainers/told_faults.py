@@ -38,13 +38,12 @@ class ToldFaults:
     def _less_memory(self) -> str:
         configuration, plans = self.configuration_manager, self.plans_manager.plans_name
         patch = " x ".join(map(str, configuration.patch_size))
-        number = self.plans_manager.dataset_name[7:10]
         return (
             f"Configuration {self.configuration_name} of {plans} takes patches of {patch} and a batch of "
             f"{configuration.batch_size}. See whether other processes hold memory (nvidia-smi, free -h). Else plan for "
-            f"less, such as nnUNetv2_plan_experiment -d {number} -gpu_memory_target 6 -overwrite_plans_name "
-            f"nnUNetPlansSmall and nnunet_textguided plan -d {number} -p nnUNetPlansSmall, or halve batch_size of the "
-            f"configuration in {plans}.json before the first training; on the CPU, lower nnUNet_n_proc_DA."
+            "less with nnUNetv2_plan_experiment -gpu_memory_target and -overwrite_plans_name, preprocess, and call "
+            "nnunet_textguided plan -p with these plans (docs/faults.md has the lines), or halve batch_size of the "
+            f"configuration in {plans}.json; in main memory, lower nnUNet_n_proc_DA."
         )
 
 

@@ -39,14 +39,27 @@ def make_seeded(make_trainer, results):
         step = trainer.train_step
 
         def noted(batch):
-            result = step(batch)
-            trainer.rates.append(trainer.optimizer.param_groups[0]["lr"])
-            return result
+            try:
+                return step(batch)
+            finally:
+                trainer.rates.append(trainer.optimizer.param_groups[0]["lr"])
 
         trainer.train_step = noted
         return trainer
 
     return make
+
+
+@pytest.fixture
+def undisturbed(make_seeded, _once={}):  # noqa: B006 (trained once for all tests)
+    """What a training gives that nobody interrupts: weights, rates, Dice of every epoch."""
+    if not _once:
+        trainer = make_seeded()
+        trainer.run_training()
+        dice = list(trainer.logger.get_value("mean_fg_dice", step=None))
+        _once.update(weights=weights(trainer), rates=trainer.rates, dice=dice)
+        (Path(trainer.output_folder) / "checkpoint_final.pth").unlink()
+    return _once
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -70,7 +83,9 @@ def test_every_trainer_of_ours_is_fault_tolerant_before_all_else():
     for name in trainers.__all__:
         order = getattr(trainers, name).__mro__
         assert FaultTolerance in order, name
-        assert all(order.index(FaultTolerance) < order.index(base) for base in order if "train_step" in vars(base)), name
+        assert all(order.index(FaultTolerance) < order.index(base) for base in order if "train_step" in vars(base)), (
+            name
+        )
 
 
 @pytest.mark.parametrize(
@@ -79,13 +94,8 @@ def test_every_trainer_of_ours_is_fault_tolerant_before_all_else():
     ids=["in an epoch", "in its validation", "at its last iteration", "between epochs"],
 )
 def test_sigterm_leaves_a_checkpoint_from_which_the_result_is_that_of_an_undisturbed_training(
-    make_seeded, results, method, call, done_at_the_end
+    make_seeded, undisturbed, method, call, done_at_the_end
 ):
-    undisturbed = make_seeded()
-    undisturbed.run_training()
-    expected, rates = weights(undisturbed), undisturbed.rates
-    (Path(undisturbed.output_folder) / "checkpoint_final.pth").unlink()
-
     first = make_seeded()
     asked_at(first, method, call)
     with pytest.raises(SystemExit) as left:
@@ -99,38 +109,37 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_result_is_that_of_an_undistu
     second = make_seeded()
     second.load_checkpoint(str(checkpoint))
     second.run_training()
-    assert first.rates + second.rates == rates
+    assert first.rates + second.rates == undisturbed["rates"]
     for name, value in weights(second).items():
-        assert torch.equal(value, expected[name]), name
+        assert torch.equal(value, undisturbed["weights"][name]), name
     log = second.logger.local_logger.my_fantastic_logging
     assert {len(values) for values in log.values()} == {2}
-    assert log["mean_fg_dice"] == undisturbed.logger.get_value("mean_fg_dice", step=None)
+    assert log["mean_fg_dice"] == undisturbed["dice"]
     assert ITERATIONS_DONE not in second.optimizer.param_groups[0]
 
 
-def test_training_killed_between_checkpoints_ends_as_an_undisturbed_one_where_seeded(make_seeded):
-    undisturbed = make_seeded()
-    undisturbed.run_training()
-    expected = weights(undisturbed)
-    folder = Path(undisturbed.output_folder)
-    (folder / "checkpoint_final.pth").unlink()
+def test_training_killed_between_checkpoints_ends_as_an_undisturbed_one_where_seeded(make_seeded, undisturbed):
 
     class Killed(BaseException):
         pass
 
-    def die():
-        raise Killed
-
     first = make_seeded()
-    first.on_validation_epoch_start = lambda: die() if first.current_epoch == 1 else type(first).on_validation_epoch_start(first)
+    whole = first.on_validation_epoch_start
+
+    def killed_in_the_second():
+        if first.current_epoch == 1:
+            raise Killed
+        whole()
+
+    first.on_validation_epoch_start = killed_in_the_second
     with pytest.raises(Killed):
         first.run_training()
     second = make_seeded()
-    second.load_checkpoint(str(folder / "checkpoint_latest.pth"))
+    second.load_checkpoint(str(Path(first.output_folder) / "checkpoint_latest.pth"))
     assert second.current_epoch == 1
     second.run_training()
     for name, value in weights(second).items():
-        assert torch.equal(value, expected[name]), name
+        assert torch.equal(value, undisturbed["weights"][name]), name
 
 
 def test_workers_that_the_signal_ended_too_do_not_hide_it(make_seeded):
