@@ -75,8 +75,7 @@ class SharedRecipe(FaultTolerance, FindingTraining, OrderPreservingAugmentation,
         """Seed every iteration by its number, where a seed is asked for: resumed trainings then draw the same data."""
         super().before_iteration()
         if self.guidance.seed is not None:
-            position = (self.guidance.seed, self.current_epoch, self.iterations_done)
-            seed_everything(int(np.random.SeedSequence(position).generate_state(1)[0]))
+            seed_iteration(self.guidance.seed, self.current_epoch, self.iterations_done)
 
 
 def num_findings(plans: dict) -> int:
@@ -96,3 +95,14 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def seed_iteration(seed: int, epoch: int, iteration: int) -> None:
+    """Seed one iteration of a training, unlike all others of it.
+
+    Args:
+        seed: Of the training.
+        epoch: Its number.
+        iteration: Its number in the epoch.
+    """
+    seed_everything(int(np.random.SeedSequence((seed, epoch, iteration)).generate_state(1)[0]))

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 DATASET, PLANS = "Dataset900_Tiny", "nnUNetPlansTextGuided_seeded"
 TRAIN = f"train 900 2d 0 -tr TinyTextGuided -p {PLANS} -device cpu"
+SLIDE = "nnunetv2.inference.predict_from_raw_data:nnUNetPredictor.predict_sliding_window_return_logits"
 STEP = "nnunet_textguided.trainers.interruption:EndsOnSigterm.train_step"
 
 
@@ -66,7 +67,7 @@ def undisturbed(environment: dict[str, str], nnunet_folders: Path) -> Path:
     [
         (STEP, 4, "before", "--c"),
         ("torch:save", 3, "half", "--c"),
-        ("nnunetv2.inference.predict_from_raw_data:nnUNetPredictor.predict_sliding_window_return_logits", 2, "before", "--val"),
+        (SLIDE, 2, "before", "--val"),
     ],
     ids=["training", "checkpointing", "validation"],
 )  # fmt: skip
@@ -137,7 +138,8 @@ def test_prediction(environment, undisturbed, tmp_path, target, call, how):
     assert len(list((tmp_path / "cut").glob("*.nii.gz"))) == 2  # one of them cut short
     assert "1 were there already" in run(f"{line}/cut --continue_prediction", environment, tmp_path)
     expected, found = labels(tmp_path / "whole"), labels(tmp_path / "cut")
-    assert found.keys() == expected.keys() and len(found) == 3
+    assert found.keys() == expected.keys()
+    assert len(found) == 3
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
 
 

@@ -8,17 +8,19 @@ import re
 import signal
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from toy_trainer import ToyLoop, toy_trainer
 
 from nnunet_textguided import trainers
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.locks import HELD, RunBusyError, RunLock, fold_lock_path
-from nnunet_textguided.trainers import TextGuidedTrainer, nnUNetTrainerOrderPreserving
 from nnunet_textguided.trainers.fault_tolerance import FaultTolerance
 from nnunet_textguided.trainers.interruption import ITERATIONS_DONE, SigtermRequest
+from nnunet_textguided.trainers.shared_recipe import seed_iteration
 
 
 @pytest.fixture(autouse=True)
@@ -27,39 +29,13 @@ def _no_lock_of_others(monkeypatch):
 
 
 @pytest.fixture
-def make_seeded(make_trainer, results):
-    """A seeded trainer of two epochs of three iterations, without nnU-Net's pictures, that notes its rates."""
-
-    def make(trainer_class=TextGuidedTrainer, **block):
-        trainer = make_trainer(trainer_class, **{"seed": 3, **block})
-        trainer.num_iterations_per_epoch, trainer.save_every = 3, 1
-        trainer.plot_network_architecture = trainer._save_debug_information = lambda: None
-        trainer.logger.plot_progress_png = lambda folder: None
-        trainer.rates = []
-        step = trainer.train_step
-
-        def noted(batch):
-            try:
-                return step(batch)
-            finally:
-                trainer.rates.append(trainer.optimizer.param_groups[0]["lr"])
-
-        trainer.train_step = noted
-        return trainer
-
-    return make
-
-
-@pytest.fixture
-def undisturbed(make_seeded, _once={}):  # noqa: B006 (trained once for all tests)
+def undisturbed(results):
     """What a training gives that nobody interrupts: weights, rates, Dice of every epoch."""
-    if not _once:
-        trainer = make_seeded()
-        trainer.run_training()
-        dice = list(trainer.logger.get_value("mean_fg_dice", step=None))
-        _once.update(weights=weights(trainer), rates=trainer.rates, dice=dice)
-        (Path(trainer.output_folder) / "checkpoint_final.pth").unlink()
-    return _once
+    trainer = toy_trainer()
+    trainer.run_training()
+    dice = list(trainer.logger.get_value("mean_fg_dice", step=None))
+    (Path(trainer.output_folder) / "checkpoint_final.pth").unlink()
+    return SimpleNamespace(weights=weights(trainer), rates=trainer.rates, dice=dice)
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -90,13 +66,13 @@ def test_every_trainer_of_ours_is_fault_tolerant_before_all_else():
 
 @pytest.mark.parametrize(
     ("method", "call", "done_at_the_end"),
-    [("_announce", 2, 2), ("on_validation_epoch_start", 1, 3), ("_announce", 3, 3), ("on_epoch_end", 1, 0)],
+    [("train_step", 2, 2), ("on_validation_epoch_start", 1, 3), ("train_step", 3, 3), ("on_epoch_end", 1, 0)],
     ids=["in an epoch", "in its validation", "at its last iteration", "between epochs"],
 )
 def test_sigterm_leaves_a_checkpoint_from_which_the_result_is_that_of_an_undisturbed_training(
-    make_seeded, undisturbed, method, call, done_at_the_end
+    undisturbed, method, call, done_at_the_end
 ):
-    first = make_seeded()
+    first = toy_trainer()
     asked_at(first, method, call)
     with pytest.raises(SystemExit) as left:
         first.run_training()
@@ -106,24 +82,24 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_result_is_that_of_an_undistu
     group = torch.load(checkpoint, weights_only=False)["optimizer_state"]["param_groups"][0]
     assert group.get(ITERATIONS_DONE) == done_at_the_end
 
-    second = make_seeded()
+    second = toy_trainer()
     second.load_checkpoint(str(checkpoint))
     second.run_training()
-    assert first.rates + second.rates == undisturbed["rates"]
+    assert first.rates + second.rates == undisturbed.rates
     for name, value in weights(second).items():
-        assert torch.equal(value, undisturbed["weights"][name]), name
+        assert torch.equal(value, undisturbed.weights[name]), name
     log = second.logger.local_logger.my_fantastic_logging
     assert {len(values) for values in log.values()} == {2}
-    assert log["mean_fg_dice"] == undisturbed["dice"]
+    assert log["mean_fg_dice"] == undisturbed.dice
     assert ITERATIONS_DONE not in second.optimizer.param_groups[0]
 
 
-def test_training_killed_between_checkpoints_ends_as_an_undisturbed_one_where_seeded(make_seeded, undisturbed):
+def test_training_killed_between_checkpoints_ends_as_an_undisturbed_one_where_seeded(undisturbed):
 
     class Killed(BaseException):
         pass
 
-    first = make_seeded()
+    first = toy_trainer()
     whole = first.on_validation_epoch_start
 
     def killed_in_the_second():
@@ -134,16 +110,16 @@ def test_training_killed_between_checkpoints_ends_as_an_undisturbed_one_where_se
     first.on_validation_epoch_start = killed_in_the_second
     with pytest.raises(Killed):
         first.run_training()
-    second = make_seeded()
+    second = toy_trainer()
     second.load_checkpoint(str(Path(first.output_folder) / "checkpoint_latest.pth"))
     assert second.current_epoch == 1
     second.run_training()
     for name, value in weights(second).items():
-        assert torch.equal(value, undisturbed["weights"][name]), name
+        assert torch.equal(value, undisturbed.weights[name]), name
 
 
-def test_workers_that_the_signal_ended_too_do_not_hide_it(make_seeded):
-    trainer = make_seeded(nnUNetTrainerOrderPreserving)
+def test_workers_that_the_signal_ended_too_do_not_hide_it(results):
+    trainer = toy_trainer()
     trainer.initialize()
 
     def step(batch):
@@ -187,8 +163,8 @@ def test_forked_worker_ends_when_it_is_asked_to():
 
 
 @pytest.fixture
-def ready(make_seeded):
-    trainer = make_seeded()
+def ready(results):
+    trainer = toy_trainer()
     trainer.initialize()
     return trainer
 
@@ -224,8 +200,8 @@ def test_folder_that_is_gone_is_not_made_anew(ready, results):
 
 
 @pytest.mark.parametrize(("others", "then"), [(["best"], "goes on from checkpoint_best.pth"), ([], "starts anew")])
-def test_checkpoint_cut_short_is_named_with_what_follows(make_seeded, others, then):
-    trainer = make_seeded()
+def test_checkpoint_cut_short_is_named_with_what_follows(results, others, then):
+    trainer = toy_trainer()
     folder = Path(trainer.output_folder)
     for name in others:
         with zipfile.ZipFile(folder / f"checkpoint_{name}.pth", "w") as archive:
@@ -235,8 +211,8 @@ def test_checkpoint_cut_short_is_named_with_what_follows(make_seeded, others, th
         trainer.load_checkpoint(str(folder / "checkpoint_latest.pth"))
 
 
-def test_fold_in_work_is_refused_until_it_is_given_back(make_seeded, monkeypatch):
-    trainer = make_seeded()
+def test_fold_in_work_is_refused_until_it_is_given_back(results, monkeypatch):
+    trainer = toy_trainer()
     folder = Path(trainer.output_folder)
     with RunLock(fold_lock_path(folder)):
         monkeypatch.setenv(HELD, "")  # another process, which did not start this one
@@ -265,9 +241,9 @@ def test_leftovers_of_a_killed_process_go_when_the_fold_is_taken(ready):
 
 
 MACHINE_FAULTS = [
-    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), "32 x 32 and a batch of 2"),
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), "16 x 16 and a batch of 2"),
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "-gpu_memory_target"),
-    (MemoryError(), "Configuration 2d of nnUNetPlansTextGuided"),
+    (MemoryError(), "Configuration 2d of nnUNetPlans takes"),
     (RuntimeError("One or more background workers are no longer alive."), "nnUNet_n_proc_DA"),
     (OSError(errno.ENOSPC, "No space left on device", "/r/plans.json"), r"/r/plans.json: No space left.*free some"),
     (OSError(errno.EROFS, "Read-only file system"), "permissions"),
@@ -276,8 +252,8 @@ MACHINE_FAULTS = [
 
 
 @pytest.mark.parametrize(("error", "told"), MACHINE_FAULTS, ids=lambda entry: type(entry).__name__)
-def test_faults_of_the_machine_are_told_with_the_plan_and_the_way_on(make_seeded, monkeypatch, error, told):
-    trainer = make_seeded()
+def test_faults_of_the_machine_are_told_with_the_plan_and_the_way_on(results, monkeypatch, error, told):
+    trainer = toy_trainer()
 
     def fail(*_):
         raise error
@@ -289,8 +265,8 @@ def test_faults_of_the_machine_are_told_with_the_plan_and_the_way_on(make_seeded
 
 
 @pytest.mark.parametrize("step", ["train_step", "validation_step"])
-def test_memory_that_runs_out_in_a_step_is_told(make_seeded, step):
-    trainer = make_seeded()
+def test_memory_that_runs_out_in_a_step_is_told(results, step):
+    trainer = toy_trainer()
 
     def fail(batch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -308,16 +284,14 @@ def test_validation_begun_anew_has_no_summary_of_an_earlier_one(ready, monkeypat
     def fail():
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(ready, "do_split", fail)
-    monkeypatch.setattr("nnunetv2.training.nnUNetTrainer.nnUNetTrainer.default_num_processes", 1)
-    monkeypatch.setattr(ready, "set_deep_supervision_enabled", lambda enabled: fail())
+    monkeypatch.setattr(ToyLoop, "perform_actual_validation", lambda self, save: fail())
     with pytest.raises(UserError, match=r"(?s)Validation of .* stopped: Memory ran out.*--val"):
         ready.perform_actual_validation()
     assert not summary.exists()
 
 
-def test_errors_of_the_program_pass_as_they_are(make_seeded, monkeypatch):
-    trainer = make_seeded()
+def test_errors_of_the_program_pass_as_they_are(results, monkeypatch):
+    trainer = toy_trainer()
 
     def fail():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -327,13 +301,12 @@ def test_errors_of_the_program_pass_as_they_are(make_seeded, monkeypatch):
         trainer.run_training()
 
 
-def test_every_iteration_of_a_seeded_training_draws_other_data(make_seeded):
-    trainer = make_seeded()
-    trainer.initialize()
-    drawn = []
-    for epoch in range(2):
-        for iteration in range(3):
-            trainer.current_epoch, trainer.iterations_done = epoch, iteration
-            trainer.before_iteration()
-            drawn.append((np.random.random(), float(torch.rand(1))))
-    assert len(set(drawn)) == len(drawn) == 6
+def test_every_iteration_of_a_seeded_training_draws_other_data_and_the_same_when_it_is_repeated():
+    def draw(position):
+        seed_iteration(*position)
+        return np.random.random(), float(torch.rand(1))
+
+    positions = [(seed, epoch, iteration) for seed in (1, 2) for epoch in range(3) for iteration in range(3)]
+    first = [draw(position) for position in positions]
+    assert len(set(first)) == len(positions)
+    assert [draw(position) for position in positions] == first
