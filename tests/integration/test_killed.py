@@ -208,10 +208,19 @@ def test_embedding(environment, tiny_dataset, tmp_path):
     ids=["in a pass", "checkpointing"],
 )
 def test_pretraining_on_reports(tmp_path, target, call, how):
+    import open_clip
+
     from nnunet_textguided.synthetic.reports import write_report_file
 
+    text = {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    image = {"image_size": 32, "patch_size": 32, "width": 64, "head_width": 64, "layers": 1}
+    config = {"embed_dim": 32, "text_cfg": text, "vision_cfg": image}
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    torch.save(open_clip.CLIP(**config).state_dict(), tmp_path / "tiny.pt")
+    tower = f"--text-model {tmp_path}/tiny.json --text-weights {tmp_path}/tiny.pt"
     reports = write_report_file(tmp_path / "reports.jsonl", 8)
-    line = f"pretrain-text -i {reports} --text-model small --epochs 3 --batch 4 --accelerator cpu -o {tmp_path}"
+    line = f"pretrain-text -i {reports} {tower} --epochs 3 --batch 4 --accelerator cpu -o {tmp_path}"
     run(f"{line}/whole", dict(os.environ), tmp_path)
     run_killed(f"{line}/cut", target, call, how)
     run(f"{line}/cut", dict(os.environ), tmp_path)
