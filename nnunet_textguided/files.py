@@ -6,42 +6,98 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.processes import birth, place
 
 _CHUNK_BYTES = 1 << 20
+_TEMPORARY = re.compile(r"\.partial-(?:(?P<place>[0-9a-f]{8})-)?(?P<pid>\d+)-")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], durable: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling of `path` that replaces it when the block ends without an error.
 
     The temporary name keeps the suffixes, because writers such as SimpleITK choose the format by them.
 
     Args:
         path: The file to write; its folder is made if missing.
+        durable: Wait until the content is on the disk, so that not even a power cut leaves half of it.
 
     Raises:
         UserError: The folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".partial-{_place_hash()}-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if durable:
+            _flush_to_disk(temporary)
         os.replace(temporary, path)
-    except OSError as error:
+    except Exception as error:
+        reason = _write_failure(error)
+        if reason is None:
+            raise
         raise UserError(
-            f"Could not write {path}: {error.strerror or error}. Nothing was changed there. "
+            f"Could not write {path}: {reason}. Nothing was changed there. "
             "Check free space and permissions of the folder, then run the same command again."
         ) from error
     finally:
-        with suppress(NotADirectoryError):  # the folder is a file, as was said above
+        with suppress(OSError):  # the folder is a file or gone, as was said above; what is left is removed later
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], alone: bool = False) -> list[Path]:
+    """Remove what killed processes left half written: temporary files of `atomic_path`.
+
+    Args:
+        folder: Where to look, not below it; need not exist.
+        alone: Whether nobody else can be writing there; otherwise only what a process of this machine left that is no
+            more is removed.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for file in Path(folder).glob(".partial-*"):
+        name = _TEMPORARY.match(file.name)
+        if name is None or int(name["pid"]) == os.getpid():
+            continue
+        if alone or (name["place"] == _place_hash() and birth(int(name["pid"])) is None):
+            file.unlink(missing_ok=True)
+            removed.append(file)
+    return removed
+
+
+def _place_hash() -> str:
+    return hashlib.sha256(place().encode()).hexdigest()[:8]
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_failure(error: Exception) -> str | None:
+    """Return why the system did not write, in its words; None where the error is another one.
+
+    safetensors tells the system's errors as text, torch says in which file of its own its writer stopped.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if found := _OS_ERROR.search(str(error)):
+        return os.strerror(int(found[1]))
+    return "it could not be written to its end" if "inline_container" in str(error) else None
 
 
 def save_json_atomic(content: Any, path: str | os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from nnunet_textguided import __version__
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.faults import explanation
 
 PROGRAM = "nnunet_textguided"
 
@@ -39,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command -> (module under `nnunet_textguided.cli`, one line of help). The only place to add a command."""
 
+LESS_MEMORY = "Use smaller batches, patches or images, or a machine with more memory."
+FEWER_PROCESSES = "Run the same command with fewer processes."
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -78,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _stdout_is_closed():
             raise
         return PIPE_CLOSED
+    except (OSError, MemoryError, RuntimeError) as error:
+        text = explanation(error, LESS_MEMORY, FEWER_PROCESSES)
+        if text is None:
+            raise
+        sys.stdout.flush()
+        print(f"error: {text}", file=sys.stderr)
+        return 2
 
 
 def _dispatch(arguments: list[str]) -> int:

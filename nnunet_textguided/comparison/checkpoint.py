@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
+from nnunet_textguided.checkpoint_files import FINAL
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
-
-FINAL, LATEST, BEST = "checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth"
 
 
 def final_checkpoint(run: Run, results: Path) -> Path:
@@ -22,15 +20,6 @@ def final_checkpoint(run: Run, results: Path) -> Path:
         results: nnUNet_results.
     """
     return run.fold_folder(results) / FINAL
-
-
-def is_whole(path: Path) -> bool:
-    """Tell whether a checkpoint was written to its end, without torch: the directory of its zip archive comes last.
-
-    Args:
-        path: The file.
-    """
-    return zipfile.is_zipfile(path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

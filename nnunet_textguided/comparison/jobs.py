@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_textguided.comparison.checkpoint import BEST, FINAL, LATEST, is_whole
+from nnunet_textguided.checkpoint_files import BEST, FINAL, LATEST, is_whole
 from nnunet_textguided.comparison.costs import INFERENCE_COST_FILE
 from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, Run

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from nnunet_textguided import ext_path
-from nnunet_textguided.comparison.checkpoint import BEST, FINAL, LATEST, is_whole, planned_length, read_checkpoint
+from nnunet_textguided.checkpoint_files import BEST, FINAL, LATEST, is_whole
+from nnunet_textguided.comparison.checkpoint import planned_length, read_checkpoint
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json

@@ -11,9 +11,9 @@ from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.inference_cost import measure_inference
 from nnunet_textguided.comparison.jobs import MEASURE, TRAINING_KINDS, job_of
-from nnunet_textguided.comparison.run_lock import RunBusyError, RunLock, lock_path
 from nnunet_textguided.comparison.started_task import BUSY, FINISHED, WorkResult
 from nnunet_textguided.comparison.training_job import TrainingOptions, train
+from nnunet_textguided.locks import RunBusyError, RunLock, fold_lock_path
 from nnunet_textguided.nnunet_paths import PURPOSES
 
 
@@ -44,7 +44,7 @@ class RunWork:
         """Do what is left."""
         os.environ.update(self.environment)
         try:
-            with RunLock(lock_path(self.run, self.folders.results)):
+            with RunLock(fold_lock_path(self.run.fold_folder(self.folders.results))):
                 self._work()
         except RunBusyError as error:
             return WorkResult(BUSY, str(error))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided import ext_path
-from nnunet_textguided.comparison.checkpoint import is_whole
+from nnunet_textguided.checkpoint_files import is_whole
 from nnunet_textguided.comparison.costs import TRAINING_COST_FILE
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.jobs import CONTINUE, VALIDATE, training_kind

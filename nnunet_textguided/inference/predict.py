@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import remove_leftovers
 from nnunet_textguided.inference.input_cases import (
     InputError,
     find_cases,
-    find_unreadable,
     read_header,
     source_orientation,
 )
@@ -21,6 +21,8 @@ from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_mo
 from nnunet_textguided.inference.postprocess import load_steps, postprocess_files
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
+from nnunet_textguided.inference.prediction_faults import told
+from nnunet_textguided.nifti import IncompleteFileError, check_complete
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +83,7 @@ def predict_folder(
     cases = find_cases(input_folder, ending, model.num_channels)
     cases = dict(list(cases.items())[settings.part_id :: settings.num_parts])
     output = writable_folder(output_folder)
+    remove_leftovers(output)
     findings = has_findings(model)
     skipped = [c for c in cases if settings.continue_prediction and _is_done(output, c, ending, settings, findings)]
     todo = {case: files for case, files in cases.items() if case not in skipped}
@@ -93,8 +96,8 @@ def predict_folder(
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
         kept = _keep_findings(predictor, model, output) if findings else None
-        # which cases are left is settled already
-        _run(predictor, todo, output, replace(settings, continue_prediction=False) if findings else settings)
+        # which cases are left is settled already; nnU-Net would keep files that are cut short
+        _run(predictor, todo, output, replace(settings, continue_prediction=False))
         if steps is not None:
             # the files lie in their own geometry, so nnU-Net's plain reader is the right one
             reader_writer = PlansManager(model.plans).image_reader_writer_class()
@@ -126,7 +129,17 @@ def writable_folder(folder: str | Path) -> Path:
 def _is_done(output: Path, case: str, ending: str, settings: PredictSettings, findings: bool) -> bool:
     endings = [ending, *([".npz", ".pkl"] if settings.save_probabilities else [])]
     endings += ["_findings.json"] if findings else []
-    return all((output / f"{case}{end}").is_file() for end in endings)
+    return all((output / f"{case}{end}").is_file() for end in endings) and _is_whole(output / f"{case}{ending}")
+
+
+def _is_whole(file: Path) -> bool:
+    """Tell whether a label file was written to its end; nnU-Net writes it after the probabilities."""
+    try:
+        check_complete(file)
+    except IncompleteFileError:
+        logger.warning("%s is cut short and is predicted again.", file)
+        return False
+    return True
 
 
 def _check_images(model: ModelFolder, cases: dict[str, list[Path]]) -> dict[str, str]:
@@ -209,18 +222,5 @@ def _run(predictor: nnUNetPredictor, cases: dict[str, list[Path]], output: Path,
         else:
             workers = {"num_processes_preprocessing": settings.npp, "num_processes_segmentation_export": settings.nps}
             predictor.predict_from_files(images, targets, **common, **workers)
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(
-            f"Prediction into {output} stopped: {error.strerror or error}. Whole files there are good: mend the cause "
-            "and run the same command with --continue_prediction."
-        ) from error
-    except RuntimeError as error:
-        # Headers were fine, but a worker may have met an image that is cut short; nnU-Net only says that it died.
-        problem = find_unreadable([Path(file) for files in images for file in files])
-        if problem is None:
-            raise
-        raise InputError(
-            f"{problem}. Replace or remove it and run the same command with --continue_prediction."
-        ) from error
+    except (OSError, MemoryError, RuntimeError) as error:
+        raise told(error, predictor, [Path(file) for files in images for file in files], output) from error

@@ -13,8 +13,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from nnunet_textguided.checkpoint_files import check_whole
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.files import atomic_path, remove_leftovers
 from nnunet_textguided.pretraining.fcmae import MaskedAutoencoder
 from nnunet_textguided.pretraining.held_out import HeldOut
 from nnunet_textguided.pretraining.image_settings import ImageTraining, Running
@@ -144,13 +145,16 @@ class ImageLoop:
             "interpolation_loss": self.interpolation_loss,
             "training": asdict(self.training),
         }
-        with atomic_path(self.output / CHECKPOINT) as temporary:
+        with atomic_path(self.output / CHECKPOINT, durable=True) as temporary:
             torch.save(state, temporary)
 
     def _resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         path = self.output / CHECKPOINT
+        if self.fabric.is_global_zero:
+            remove_leftovers(self.output)
         if not path.is_file():
             return
+        check_whole(path, "the pretraining starts anew.")
         state = torch.load(path, map_location="cpu", weights_only=True)
         refuse_other_training(path, state["training"], self.training)
         model.load_state_dict(state["model"])

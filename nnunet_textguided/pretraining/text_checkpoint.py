@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.checkpoint_files import check_whole
+from nnunet_textguided.files import atomic_path, remove_leftovers
 from nnunet_textguided.pretraining.same_training import refuse_other_training
 from nnunet_textguided.pretraining.text_settings import TextTraining
 
@@ -26,7 +27,7 @@ def save_checkpoint(path: Path, training: TextTraining, reports: Sequence[str], 
         reports: What it is trained with.
         state: Tensors, numbers, lists and dicts.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         torch.save({**state, "training": asdict(training), "reports": _hash(reports)}, temporary)
 
 
@@ -39,10 +40,12 @@ def load_checkpoint(path: Path, training: TextTraining, reports: Sequence[str]) 
         reports: What it is trained with.
 
     Raises:
-        UserError: It is of other settings or reports.
+        UserError: It is cut short, or of other settings or reports.
     """
+    remove_leftovers(path.parent)
     if not path.is_file():
         return None
+    check_whole(path, "the pretraining starts anew.")
     state = torch.load(path, map_location="cpu", weights_only=True)
     more = [] if state["reports"] == _hash(reports) else ["other reports"]
     refuse_other_training(path, state["training"], training, more)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, file_sha256
+from nnunet_textguided.files import atomic_path, file_sha256, remove_leftovers
 
 FORMAT_VERSION = "1"
 _TENSOR = "embeddings"
@@ -85,6 +85,7 @@ def save_bank(bank: TextBank, path: str | os.PathLike[str]) -> None:
     )
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+    remove_leftovers(Path(path).parent)
 
 
 def load_bank(path: str | os.PathLike[str]) -> TextBank:

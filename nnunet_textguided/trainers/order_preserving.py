@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunet_textguided.trainers.fault_tolerance import FaultTolerance
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.short import ShortSchedule
 
 
-class nnUNetTrainerOrderPreserving(OrderPreservingAugmentation, nnUNetTrainer):
+class nnUNetTrainerOrderPreserving(FaultTolerance, OrderPreservingAugmentation, nnUNetTrainer):
     """nnU-Net's network, optimiser and loss, with the flip rule of the plans."""
 
 

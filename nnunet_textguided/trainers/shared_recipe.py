@@ -10,13 +10,14 @@ import torch
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.trainers.fault_tolerance import FaultTolerance
 from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.optimisation import MuonWithWarmup
 
 
-class SharedRecipe(FindingTraining, OrderPreservingAugmentation, MuonWithWarmup):
+class SharedRecipe(FaultTolerance, FindingTraining, OrderPreservingAugmentation, MuonWithWarmup):
     """Mixin for nnU-Net trainers: findings, partial labels, flip rule and optimiser, as the block of the plans says.
 
     A trainer adds `build_network_architecture`. The block `text_guidance` is settled before the network is built and
@@ -70,6 +71,12 @@ class SharedRecipe(FindingTraining, OrderPreservingAugmentation, MuonWithWarmup)
         self.restoring = True
         super().load_checkpoint(filename_or_checkpoint)
 
+    def before_iteration(self) -> None:
+        """Seed every iteration by its number, where a seed is asked for: resumed trainings then draw the same data."""
+        super().before_iteration()
+        if self.guidance.seed is not None:
+            seed_iteration(self.guidance.seed, self.current_epoch, self.iterations_done)
+
 
 def num_findings(plans: dict) -> int:
     """How many finding maps the network of a model has.
@@ -88,3 +95,14 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def seed_iteration(seed: int, epoch: int, iteration: int) -> None:
+    """Seed one iteration of a training, unlike all others of it.
+
+    Args:
+        seed: Of the training.
+        epoch: Its number.
+        iteration: Its number in the epoch.
+    """
+    seed_everything(int(np.random.SeedSequence((seed, epoch, iteration)).generate_state(1)[0]))

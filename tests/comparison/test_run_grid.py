@@ -13,8 +13,8 @@ from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, System
 from nnunet_textguided.comparison.jobs import Job
 from nnunet_textguided.comparison.run_grid import GridRunner
-from nnunet_textguided.comparison.run_lock import RunLock, lock_path
 from nnunet_textguided.comparison.training_job import TrainingOptions
+from nnunet_textguided.locks import RunLock, fold_lock_path
 
 GRID = Grid("Dataset900_Tiny", "2d", (0, 1), (System("A", "TrainerA", ("P",)), System("B", "TrainerB", ("P",))))
 
@@ -110,12 +110,12 @@ def test_process_does_what_is_left_when_it_starts(runner, states, done, measure,
     result = runner._work(job, measure, runner.training)()
     assert result.status == "finished"
     assert [kind for kind, _ in done] == expected
-    assert not lock_path(job.run, runner.folders.results).exists()
+    assert not fold_lock_path(job.run.fold_folder(runner.folders.results)).exists()
 
 
 def test_run_that_another_process_is_at_is_left_to_it(runner, states, done):
     job = runner.jobs()[0]
-    with RunLock(lock_path(job.run, runner.folders.results)):
+    with RunLock(fold_lock_path(job.run.fold_folder(runner.folders.results))):
         result = runner._training(job)()
     assert result.status == "busy"
     assert f"process {os.getpid()}" in result.reason

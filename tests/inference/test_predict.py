@@ -147,14 +147,17 @@ def test_probabilities_follow_the_labels_and_ensemble(
         np.testing.assert_array_equal(sitk.GetArrayFromImage(to_orientation(merged, "PIR")), expected)
 
 
-def test_continue_prediction_leaves_finished_cases_alone(model_folder: Path, images: Path, tmp_path: Path) -> None:
+def test_continue_prediction_leaves_finished_cases_alone(
+    model_folder: Path, images: Path, tmp_path: Path, volume: sitk.Image
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "lps.nii.gz").write_bytes(b"finished")
+    sitk.WriteImage(sitk.Cast(volume * 0 + 77, sitk.sitkUInt8), str(out / "lps.nii.gz"))  # no label of the model
+    finished = (out / "lps.nii.gz").read_bytes()
     settings = PredictSettings(device="cpu", npp=0, nps=0, disable_progress_bar=True, continue_prediction=True)
     summary = predict_folder(model_folder, images, out, settings=settings)
     assert summary.skipped == ["lps"]
-    assert (out / "lps.nii.gz").read_bytes() == b"finished"
+    assert (out / "lps.nii.gz").read_bytes() == finished
     assert (out / "tilted.nii.gz").is_file()
     assert predict_folder(model_folder, images, out, settings=settings).predicted == []
 

@@ -9,6 +9,7 @@ from typing import Any
 from nnunet_textguided.dataset_conversion.base.manifest import ACCEPTED, MANIFEST_FILE, Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import remove_leftovers
 from nnunet_textguided.nnunet_paths import PURPOSES, missing_paths, require_paths
 
 IMAGES, LABELS = "imagesTr", "labelsTr"
@@ -77,6 +78,7 @@ def open_manifest(folder: Path, fresh: Manifest, overwrite: bool) -> Manifest:
     for name in ("dataset.json", SPLITS_FILE):  # first, so that no half data set looks whole
         (folder / name).unlink(missing_ok=True)
     _remove_unlisted(folder, fresh)
+    remove_leftovers(folder)
     fresh.save(folder)
     return fresh
 

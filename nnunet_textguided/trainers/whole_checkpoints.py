@@ -1,0 +1,46 @@
+"""Checkpoints are whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnunet_textguided.checkpoint_files import check_whole, what_follows
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import atomic_path
+
+
+class WholeCheckpoints:
+    """Mixin for nnU-Net trainers: a checkpoint gets its name once it is on the disk, and is checked before it is read.
+
+    nnU-Net writes under the final name. A process killed meanwhile leaves a file that is taken for the newest
+    checkpoint and does not load, while the one before is gone.
+    """
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's, under a temporary name at first.
+
+        Raises:
+            UserError: The folder is gone or full; the checkpoint before is kept.
+        """
+        if self.local_rank != 0 or self.disable_checkpointing:  # then nnU-Net writes nothing
+            super().save_checkpoint(filename)
+            return
+        folder = Path(filename).parent
+        if not folder.is_dir():  # not made anew: below an unmounted disk that would fill another one
+            raise UserError(
+                f"{folder} is gone, so no checkpoint was written. Was its disk unmounted, or the folder moved? Put it "
+                "back and go on with --c."
+            )
+        with atomic_path(filename, durable=True) as temporary:
+            super().save_checkpoint(str(temporary))
+
+    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+        """nnU-Net's, from a whole file.
+
+        Raises:
+            UserError: The file is cut short.
+        """
+        if isinstance(filename_or_checkpoint, str):
+            path = Path(filename_or_checkpoint)
+            check_whole(path, what_follows(path))
+        super().load_checkpoint(filename_or_checkpoint)
