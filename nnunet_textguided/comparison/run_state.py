@@ -17,6 +17,7 @@ from nnunet_textguided.comparison.checkpoint import BEST, FINAL, LATEST, is_whol
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.safe_checkpoint import UntrustedFileError
 
 SHOWN_CASES = 5
 
@@ -88,6 +89,8 @@ def _progress(fold: Path) -> str:
         return "training was started and left no checkpoint; it starts anew"
     try:
         epoch = read_checkpoint(file)["current_epoch"]
+    except UntrustedFileError:
+        raise
     except UserError:
         return f"{file.name} is cut short; delete it, then training goes on from an earlier one or starts anew"
     planned = planned_length(fold).get("num_epochs")

@@ -10,6 +10,7 @@ import torch
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.safe_checkpoint import check_checkpoints
 from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
@@ -66,7 +67,16 @@ class SharedRecipe(FindingTraining, OrderPreservingAugmentation, MuonWithWarmup)
         return wanted
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """Resume or validate: build from the saved options, read no other weights."""
+        """Resume or validate: build from the saved options, read no other weights.
+
+        Args:
+            filename_or_checkpoint: nnU-Net unpickles a file, so it is checked before.
+
+        Raises:
+            UserError: The file would run code, and is not trusted.
+        """
+        if not isinstance(filename_or_checkpoint, dict):
+            check_checkpoints([filename_or_checkpoint])
         self.restoring = True
         super().load_checkpoint(filename_or_checkpoint)
 
