@@ -72,7 +72,9 @@ def _draft(args: argparse.Namespace, drafts: DraftFolder) -> dict[str, str]:
     else:
         device = choose_device(args.device).type
         set_threads(device)
-        settings = PredictSettings(disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=device, trust=args.trust)
+        settings = PredictSettings(
+            disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=device, trust=args.trust
+        )
         source = ModelSource(drafts.dataset, args.m, args.f, args.chk, settings)
     summary = write_drafts(drafts, source, args.cases)
     kept = f", {len(summary.kept)} were there already" if summary.kept else ""

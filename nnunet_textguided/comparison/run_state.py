@@ -15,8 +15,8 @@ from typing import Literal
 from nnunet_textguided import ext_path
 from nnunet_textguided.comparison.checkpoint import BEST, FINAL, LATEST, is_whole, planned_length, read_checkpoint
 from nnunet_textguided.comparison.grid import Run
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.safe_checkpoint import UntrustedFileError
 
 SHOWN_CASES = 5
@@ -56,7 +56,9 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
         return RunState("unfinished", _progress(fold))
     if not is_whole(fold / FINAL):
         return RunState("unfinished", f"{FINAL} is cut short; delete it, then training goes on from an earlier one")
-    return _validation_state(fold / "validation", load_json(model / "dataset.json")["file_ending"], expected_cases)
+    return _validation_state(
+        fold / "validation", read_dataset_json(model / "dataset.json")["file_ending"], expected_cases
+    )
 
 
 def check_trainer(name: str) -> None:

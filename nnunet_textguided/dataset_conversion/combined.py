@@ -14,8 +14,8 @@ from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE, Splits, load_splits
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS, dataset_folder
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, read_findings
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.nnunet_paths import require_paths
@@ -105,7 +105,7 @@ def _read_part(raw: Path, number: int) -> Part:
     folders = sorted(path for path in raw.glob(f"Dataset{number:03d}_*") if (path / "dataset.json").is_file())
     if len(folders) != 1:
         raise UserError(f"Expected one finished data set {number} in {raw}, found {len(folders)}.")
-    content = load_json(folders[0] / "dataset.json")
+    content = read_dataset_json(folders[0] / "dataset.json")
     if content["file_ending"] != FILE_ENDING:
         raise UserError(f"{folders[0]}: expected {FILE_ENDING} files, got {content['file_ending']}.")
     cases = sorted(path.name.removesuffix(FILE_ENDING) for path in (folders[0] / LABELS).glob(f"[!.]*{FILE_ENDING}"))

@@ -8,10 +8,11 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json, save_json_atomic
+from nnunet_textguided.files import save_json_atomic
 from nnunet_textguided.inference.case_findings import DEFAULT_THRESHOLD, measure_structures
-from nnunet_textguided.inference.finding_files import findings_file, write_tables
+from nnunet_textguided.inference.finding_files import findings_file, load_case_findings, write_tables
 from nnunet_textguided.inference.predict import writable_folder
 from nnunet_textguided.safe_pickle import load_small_pickle
 
@@ -51,7 +52,7 @@ def ensemble_predictions(
     from nnunetv2.ensembling.ensemble import ensemble_folders
 
     ensemble_folders([str(folder) for folder in folders], str(output), save_probabilities, num_processes)
-    dataset_json = load_json(output / "dataset.json")
+    dataset_json = read_dataset_json(output / "dataset.json")
     with_findings = [folder for folder in folders if any(folder.glob("*_findings.json"))]
     if not with_findings:
         return cases
@@ -118,4 +119,4 @@ def _load(folder: Path, case: str) -> dict[str, Any]:
     path = findings_file(folder, case)
     if not path.is_file():
         raise UserError(f"{folder} holds findings of other cases, but none of {case}. Predict that case again.")
-    return load_json(path)
+    return load_case_findings(path)

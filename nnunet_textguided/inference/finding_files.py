@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nnunet_textguided.csv_cells import write_table
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path, load_json, save_json_atomic
 from nnunet_textguided.inference.case_findings import Finding, Structure
 from nnunet_textguided.inference.model_grid import ModelGrid
+from nnunet_textguided.safe_names import check_name
 
 MAPS_FOLDER = ".finding_maps"
 """Inside the output folder; emptied case by case as findings are read."""
@@ -70,21 +73,43 @@ def write_case(
     save_json_atomic(content, findings_file(output, case))
 
 
+def load_case_findings(path: Path) -> dict[str, Any]:
+    """Read `<case>_findings.json`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content, in the form that `write_case` gives it.
+
+    Raises:
+        UserError: It has another form.
+    """
+    content = load_json(path)
+    if not isinstance(content, dict) or not {"case", "findings", "structures"} <= set(content):
+        raise UserError(f"{path} is not a findings file of this package. Remove it, then predict again.")
+    check_name(content["case"], f"{path}, case")
+    for key, form in (("findings", _FINDING_FORM), ("structures", _STRUCTURE_FORM)):
+        entries = content[key]
+        if not isinstance(entries, list) or not all(has_form(entry, form) for entry in entries):
+            raise UserError(f"{path}, {key}: an entry is not as this package writes it. Predict the case again.")
+    return {"model": {}, **content}
+
+
 def write_tables(output: Path) -> None:
     """Gather the cases' files of a folder into findings.csv and structures.csv.
 
     Args:
         output: The prediction folder.
     """
-    contents = [_load_case(path) for path in sorted(output.glob("*_findings.json"))]
+    contents = [load_case_findings(path) for path in sorted(output.glob("*_findings.json"))]
     findings = [{"case": c["case"], **_flat_finding(entry)} for c in contents for entry in c["findings"]]
     structures = [{"case": c["case"], **_flat_structure(entry)} for c in contents for entry in c["structures"]]
     for rows, columns, name in (
         (findings, _FINDING_COLUMNS, "findings.csv"),
         (structures, _STRUCTURE_COLUMNS, "structures.csv"),
     ):
-        with atomic_path(output / name) as temporary:
-            pd.DataFrame(rows, columns=["case", *columns]).to_csv(temporary, index=False)
+        write_table(pd.DataFrame(rows, columns=["case", *columns]), output / name)
 
 
 _AXES = ("x", "y", "z")
@@ -102,6 +127,30 @@ _STRUCTURE_COLUMNS = (
 )
 
 
+_NUMBER, _THREE = (int, float), ((int, float),) * 3
+_FINDING_FORM = {
+    **dict.fromkeys(("structure", "finding"), str),
+    **dict.fromkeys(("probability", "threshold", "volume_mm3"), _NUMBER),
+    **{"present": (bool, int), "centroid_mm": _THREE},
+    **dict.fromkeys(("box_voxels", "box_mm"), (_THREE, _THREE)),
+}
+_STRUCTURE_FORM = {"structure": str, "volume_mm3": _NUMBER, "centroid_mm": _THREE, "extent_mm": _THREE}
+
+
+def has_form(entry: Any, form: Any) -> bool:
+    """Tell whether a part of JSON has a form.
+
+    Args:
+        entry: The part.
+        form: A type or types; a tuple of forms that are no plain types, one an element of a list; or key -> form.
+    """
+    if isinstance(form, Mapping):
+        return isinstance(entry, dict) and all(key in entry and has_form(entry[key], form[key]) for key in form)
+    if isinstance(form, tuple) and any(isinstance(part, tuple) for part in form):
+        return isinstance(entry, list) and len(entry) == len(form) and all(map(has_form, entry, form))
+    return isinstance(entry, form) and not (isinstance(entry, float) and not math.isfinite(entry))
+
+
 def _flat_finding(entry: Mapping[str, Any]) -> dict[str, Any]:
     head = [entry[key] for key in ("structure", "finding", "probability", "threshold")]
     boxes = [value for key in ("box_voxels", "box_mm") for corner in entry[key] for value in corner]
@@ -112,10 +161,3 @@ def _flat_finding(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _flat_structure(entry: Mapping[str, Any]) -> dict[str, Any]:
     values = [entry["structure"], entry["volume_mm3"], *entry["centroid_mm"], *entry["extent_mm"]]
     return dict(zip(_STRUCTURE_COLUMNS, values, strict=True))
-
-
-def _load_case(path: Path) -> dict[str, Any]:
-    content = load_json(path)
-    if not isinstance(content, dict) or not {"case", "findings", "structures"} <= set(content):
-        raise UserError(f"{path} is not a findings file of this package. Remove it, then predict again.")
-    return content

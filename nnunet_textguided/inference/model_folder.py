@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_textguided import ext_path
+from nnunet_textguided.dataset_json import check_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.inference.reorient import OrientationError, check_code
@@ -123,6 +124,7 @@ def check_model_folder(
         absent = [key for key in keys if not isinstance(content, dict) or key not in content]
         if absent:
             raise ModelFolderError(f"{path / name} lacks {', '.join(absent)}: it is not nnU-Net's {name}.")
+    check_dataset_json(dataset_json, path / "dataset.json")
     chosen, orientation = _check_folds(path, folds, checkpoint), model_orientation(plans, path)
     return ModelFolder(path, chosen, checkpoint, plans, dataset_json, orientation, trust)
 
