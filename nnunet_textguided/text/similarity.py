@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
+from nnunet_textguided.figure_text import literal
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.spine import SPINE_DISCS, SPINE_VERTEBRAE
 

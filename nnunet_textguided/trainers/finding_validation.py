@@ -18,7 +18,7 @@ from torch import distributed
 
 from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.evaluation.finding_metrics import score_findings
-from nnunet_textguided.evaluation.finding_table import assessed, join_truth
+from nnunet_textguided.evaluation.finding_table import KEYS, assessed, join_truth
 from nnunet_textguided.files import save_json_atomic
 from nnunet_textguided.findings.annotations import FindingAnnotations
 from nnunet_textguided.findings.vocabulary import FindingVocabulary

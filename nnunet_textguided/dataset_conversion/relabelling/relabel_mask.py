@@ -19,6 +19,7 @@ from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGRO
 from nnunet_textguided.dataset_conversion.label_maps.spineps import SACRUM
 from nnunet_textguided.dataset_conversion.label_maps.spineps_instances import instance_map
 from nnunet_textguided.dataset_conversion.label_maps.table import Choices, Table, build_table
+from nnunet_textguided.errors import UserError
 from nnunet_textguided.image_headers import read_image
 
 
