@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ MAX_BYTES = 200
 """File systems take 255 bytes a name; channel number, ending and the mark of a half-written file need the rest."""
 _SEPARATORS = frozenset('/\\:*?"<>|')
 """Windows takes none of them; the first two lead elsewhere."""
+_ENDING = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]{0,18}")
 
 
 def check_name(name: Any, what: str) -> str:
@@ -46,11 +48,8 @@ def check_ending(ending: Any, where: str | Path) -> str:
     Raises:
         UserError: It is not a dot and a few letters.
     """
-    if not isinstance(ending, str) or not ending.startswith(".") or ".." in ending or len(ending) > 20:
+    if not isinstance(ending, str) or not _ENDING.fullmatch(ending) or ".." in ending:
         raise UserError(f"{where}: expected file_ending such as '.nii.gz', got {str(ending)[:80]!r}.")
-    _check_letters(ending, f"{where}: file_ending")
-    if set(ending) & set("[] "):
-        raise UserError(f"{where}: expected file_ending such as '.nii.gz', got {ending!r}.")
     return ending
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import pickle
 import re
 import sys
@@ -29,6 +30,7 @@ from nnunet_textguided.inference.postprocess import load_steps
 from nnunet_textguided.inference.predict import predict_folder
 from nnunet_textguided.safe_checkpoint import TRUST_VARIABLE, UntrustedFileError, check_checkpoints, open_checkpoint
 from nnunet_textguided.safe_pickle import load_small_pickle
+from nnunet_textguided.safe_plans import check_plans
 from nnunet_textguided.trainers import TextGuidedTrainer
 
 REFUSED = r"was not opened: it wants to load .*exec.*--trust"
@@ -153,6 +155,31 @@ def test_looking_for_findings_refuses(tmp_path: Path, marker: Path):
         has_findings(check_model_folder(folder))
 
 
+@pytest.mark.parametrize("name", ["subprocess.Popen", "torch.os.system", "torch.nn.modules.module.warnings", 3])
+def test_plans_that_would_start_a_program_are_refused(tmp_path: Path, marker: Path, name: object):
+    """nnU-Net calls what `nonlin` names with what `nonlin_kwargs` holds."""
+    folder = write_model_folder(tmp_path / "m")
+    plans = json.loads((folder / "plans.json").read_text())
+    arguments = plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
+    arguments.update(nonlin=name, nonlin_kwargs={"args": ["touch", str(marker)]})
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(UntrustedFileError, match=rf"plans\.json was not opened: it wants to load {name}"):
+        load_predictor(check_model_folder(folder))
+
+
+def test_a_network_that_is_no_torch_module_is_refused(tmp_path: Path):
+    for name in (
+        "subprocess.Popen",
+        "nnunetv2.training.nnUNetTrainer.nnUNetTrainer.nnUNetTrainer",
+        None,
+        "PlainConvUNet",
+    ):
+        plans = {"configurations": {"2d": {"architecture": {"network_class_name": name, "arch_kwargs": {}}}}}
+        with pytest.raises(UntrustedFileError, match=f"wants to load {name}"):
+            check_plans(plans, tmp_path / "plans.json")
+        check_plans(plans, tmp_path / "plans.json", trust=True)
+
+
 def test_only_file_names_are_taken_for_checkpoints(tmp_path: Path):
     with pytest.raises(UserError, match="file name of a checkpoint"):
         check_model_folder(write_model_folder(tmp_path / "m"), 0, "../fold_0/checkpoint_final.pth")
@@ -254,7 +281,7 @@ def test_train_refuses_to_go_on_with_any_trainer(training, words, capsys):
     assert training == []
 
 
-@pytest.mark.parametrize("option", [["-pretrained_weights", "w.pth"], ["-pre", "w.pth"], ["-pretrained=w.pth"]])
+@pytest.mark.parametrize("option", [["-pretrained_weights", "w.pth"], ["-pretrained_weights=w.pth"]])
 def test_train_refuses_pretrained_weights_however_the_option_is_spelled(training, marker, option, capsys):
     arm_checkpoint(Path("w.pth"), marker)
     assert main(["train", *WORDS, *option]) == 2

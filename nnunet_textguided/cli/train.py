@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +70,8 @@ def checkpoints_of(arguments: Sequence[str]) -> list[Path]:
         Those that exist; none for arguments that nnU-Net will refuse itself.
     """
     try:
-        options, _ = options_parser().parse_known_args(list(arguments))
+        with contextlib.redirect_stderr(io.StringIO()):
+            options, _ = options_parser().parse_known_args(list(arguments))
     except (argparse.ArgumentError, SystemExit):  # argparse before 3.12 still exits for a missing one
         return []
     files = [] if options.pretrained_weights is None else [Path(options.pretrained_weights)]

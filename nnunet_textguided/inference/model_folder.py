@@ -14,6 +14,7 @@ from nnunet_textguided.files import load_json
 from nnunet_textguided.inference.reorient import OrientationError, check_code
 from nnunet_textguided.nnunet_paths import require_paths
 from nnunet_textguided.safe_checkpoint import check_checkpoints, open_checkpoint
+from nnunet_textguided.safe_plans import check_plans
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -154,10 +155,11 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
         options: Of nnUNetPredictor, such as `device` or `use_mirroring`.
 
     Raises:
-        UntrustedFileError: A checkpoint would run code, and the model is not trusted.
+        UntrustedFileError: A checkpoint or the plans would run code, and the model is not trusted.
         ModelFolderError: The trainer is not found, or weights do not load.
     """
     check_checkpoints(model.weights, model.trust)  # nnU-Net unpickles whatever is there
+    check_plans(model.plans, model.path / "plans.json", model.trust)  # and calls whatever plans name
     ext_path.activate()
     if has_findings(model):
         from nnunet_textguided.inference.finding_predictor import FindingPredictor as predictor_class
