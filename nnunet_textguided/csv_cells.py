@@ -53,8 +53,10 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         table: Cells are made safe, and so are the names of columns.
         path: The file.
     """
+    safe = _with_cells(table, safe_cell)
+    texts = (cell for place, name in enumerate(safe) for cell in (name, *_texts(safe.iloc[:, place])))
     with atomic_path(path) as temporary:
-        _with_cells(table, safe_cell).to_csv(temporary, index=False)
+        safe.to_csv(temporary, index=False, lineterminator=_line_end(texts))
 
 
 def write_rows(rows: Iterable[Sequence[Any]], path: str | os.PathLike[str]) -> None:
@@ -64,8 +66,10 @@ def write_rows(rows: Iterable[Sequence[Any]], path: str | os.PathLike[str]) -> N
         rows: The header first.
         path: The file.
     """
+    safe = [[safe_cell(cell) for cell in row] for row in rows]
+    line_end = _line_end(cell for row in safe for cell in row)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([safe_cell(cell) for cell in row] for row in rows)
+        csv.writer(stream, lineterminator=line_end).writerows(safe)
 
 
 def read_table(path: str | os.PathLike[str], texts: Iterable[str] = ("case",), exact: bool = False) -> pd.DataFrame:
@@ -97,17 +101,27 @@ def read_table(path: str | os.PathLike[str], texts: Iterable[str] = ("case",), e
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
+def _line_end(cells: Iterable[Any]) -> str:
+    """A line feed; with a carriage return where a cell holds one: Python before 3.13 puts quotes around it only then.
+
+    Without quotes, what follows the carriage return would be a cell of its own.
+    """
+    return "\r\n" if any(isinstance(cell, str) and "\r" in cell for cell in cells) else "\n"
+
+
 def _with_cells(table: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
     """The table with every text changed; columns without such a text are left as they are."""
     columns = list(table.columns)
     for place in range(len(columns)):
-        cells = table.iloc[:, place]
-        if cells.dtype.kind in "biufcmM":
-            continue
-        before = cells.tolist()
+        before = _texts(table.iloc[:, place])
         after = [change(cell) for cell in before]
         if any(one is not two for one, two in zip(before, after, strict=True)):
             table = table.copy(deep=False)
             table.isetitem(place, after)
     renamed = [change(name) for name in columns]
     return table if renamed == columns else table.set_axis(renamed, axis="columns")
+
+
+def _texts(cells: pd.Series) -> list[Any]:
+    """The cells of a column that may hold texts, none of a column of numbers."""
+    return [] if cells.dtype.kind in "biufcmM" else cells.tolist()

@@ -1,4 +1,4 @@
-"""What the fuzz tests feed to parsers: any bytes, tables and JSON of any content, and sound documents with one change."""
+"""What the fuzz tests feed to parsers: any bytes, any tables and JSON, and sound documents with a change."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ COMMON = {
 FAST = settings(max_examples=12, **COMMON)
 SLOW = settings(max_examples=1500, **COMMON)
 
+LETTERS = "abL5/ .-_'\"=\t\r\n\x00\x85\u2028é²\uff1d\U0001f600"
+"""Those that parsers trip over; all of Unicode would take longer to load than the tests take."""
 CELLS = st.sampled_from(
-    ["", " ", "0", "1", "1.0", "-3", "nan", "inf", "1e999", "9" * 5000, "=1+1", "'", '"', '""', "\x00", "\r", "\t", ";"]
-    + ["²", "é", "\u2028", "L5", "L4/L5", "bulge", "case", "structure", "finding", "present", "x" * 200_000]
-) | st.text(max_size=8)
+    [
+        *("", " ", "0", "1", "1.0", "-3", "nan", "inf", "1e999", "9" * 5000, "=1+1", "²", "é", "\u2028"),
+        *("'", '"', '""', "\x00", "\r", "\t", ";", "L5", "L4/L5", "bulge", "x" * 200_000),
+    ]
+) | st.text(LETTERS, max_size=8)
 LEAVES = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.just(10**400)
     | st.floats()
-    | st.text(max_size=5)
+    | st.text(LETTERS, max_size=5)
     | st.sampled_from(["../../x", "/etc/passwd", ".nii.gz", "\ud800", "background", "L5", "a\x00b", "", "x" * 300])
 )
 VALUES = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS, max_size=4), inner, max_size=3),
     max_leaves=6,
 )
 BYTES = st.binary(max_size=400)
@@ -67,7 +71,7 @@ def changed(draw: st.DrawFn, sound: Any, changes: int = 2) -> Any:
         if draw(st.integers(0, 4)) == 0:
             del holder[key]
         elif isinstance(holder, dict) and draw(st.integers(0, 4)) == 0:
-            holder[draw(st.text(max_size=4))] = draw(VALUES)
+            holder[draw(st.text(LETTERS, max_size=4))] = draw(VALUES)
         else:
             holder[key] = draw(VALUES)
     return document

@@ -44,18 +44,16 @@ def test_a_formula_gets_an_apostrophe_and_comes_back(text: str):
     assert original_cell(safe_cell(text)) == text
 
 
-@pytest.mark.parametrize(
-    "value", ["L4/L5", "'tis", "", "a=b", "-1.5", "+3e-7", "-0", ".5", -1.5, None, True, np.int64(-3)]
-)
+@pytest.mark.parametrize("value", ["L4/L5", "'tis", "", "a=b", "-1.5", "+3e-7", "-0", ".5", -1.5, None, np.int64(-3)])
 def test_numbers_and_plain_texts_stay_as_they_are(value):
     assert safe_cell(value) is value
     assert original_cell(value) is value
 
 
 @FAST
-@given(text=st.text(st.sampled_from("'=+-@\t\r1.e a"), max_size=6) | st.text(max_size=6))
+@given(text=st.text("'=+-@\t\r\n1.e a\uff1d", max_size=6))
 def test_every_text_comes_back(text: str):
-    assert original_cell(safe_cell(text)) == text or safe_cell(text) == text
+    assert original_cell(safe_cell(text)) == text
     assert not runs_as_formula(safe_cell(text))
 
 
@@ -125,6 +123,13 @@ def test_reports_that_begin_with_a_dash_come_back(tmp_path: Path):
     _write_reports([("0001", "- L4/5 disc bulge"), ("0002", "=HYPERLINK(1)")], tmp_path / "reports.csv")
     assert not any(map(runs_as_formula, cells_of(tmp_path / "reports.csv")))
     assert read_reports(tmp_path / "reports.csv", "report") == ["- L4/5 disc bulge.", "=HYPERLINK(1)."]
+
+
+def test_what_follows_a_carriage_return_is_no_cell_of_its_own(tmp_path: Path):
+    write_rows([("a", "b"), ("x\r=1+1", "y")], tmp_path / "rows.csv")
+    write_table(pd.DataFrame({"a": ["x\r=1+1"], "b": ["y"]}), tmp_path / "table.csv")
+    for name in ("rows.csv", "table.csv"):
+        assert cells_of(tmp_path / name) == ["a", "b", "x\r=1+1", "y"]
 
 
 def test_rows_are_written_whole_or_not_at_all(tmp_path: Path):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzzing import BYTES, FAST, LEAVES, SLOW, VALUES, changed, documents, survives, tables
+from fuzzing import BYTES, FAST, LEAVES, LETTERS, SLOW, VALUES, changed, documents, survives, tables
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -134,8 +134,8 @@ def test_a_spreadsheet_that_unpacks_to_a_gigabyte_is_refused(tmp_path: Path, mon
 
 
 def test_a_bank_of_many_names_is_checked_in_little_time(tmp_path: Path):
-    """Counting each name anew would take 4e8 comparisons."""
-    names = tuple(map(str, range(20_000)))
+    """Counting each name anew would take 25 million comparisons."""
+    names = tuple(map(str, range(5000)))
     vectors = np.random.default_rng(0).normal(size=(len(names), 2)).astype(np.float32)
     save_bank(TextBank(vectors, names, names, tuple((name,) for name in names), "m"), tmp_path / "b.safetensors")
     assert load_bank(tmp_path / "b.safetensors").names == names

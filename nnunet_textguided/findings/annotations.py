@@ -98,7 +98,7 @@ def read_findings(
         text = read_limited(path, TABLE_MB).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    reader = csv.DictReader(io.StringIO(text, newline=None))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         return _annotations(reader, path, vocabulary, cases)
     except csv.Error as error:

@@ -127,7 +127,7 @@ def test_errors_are_of_the_kind_that_callers_expect(tmp_path: Path):
 
 def test_a_stream_without_end_behind_the_voxels_is_not_followed(tmp_path: Path):
     path = nifti(tmp_path / "a.nii.gz")
-    path.write_bytes(path.read_bytes() + gzip.compress(bytes(200 << 20), 1))
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(40 << 20), 1))
     start = time.process_time()
     read_image_header(path)
     assert time.process_time() - start < 2
