@@ -261,9 +261,8 @@ def folder_of(factory: pytest.TempPathFactory, name: str) -> Path:
     return folder
 
 
-LABELS = st.lists(
-    st.text(max_size=6) | st.sampled_from(["L5", "T12/L1", "S", "S1", "vertebrae_C2", "", "_"]), max_size=5
-)
+NAMES = st.text(LETTERS, max_size=6) | st.sampled_from(["L5", "T12/L1", "S", "S1", "vertebrae_C2", "", "_"])
+LABELS = st.lists(NAMES, max_size=5)
 
 
 def glossary(labels: list[str], overrides: Any) -> None:
