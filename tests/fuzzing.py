@@ -19,7 +19,7 @@ COMMON = {
     "suppress_health_check": list(HealthCheck),
 }
 FAST = settings(max_examples=12, **COMMON)
-SLOW = settings(max_examples=1500, **COMMON)
+SLOW = settings(max_examples=400, **COMMON)
 
 LETTERS = "abL5/ .-_'\"=\t\r\n\x00\x85\u2028é²\uff1d\U0001f600"
 """Those that parsers trip over; all of Unicode would take longer to load than the tests take."""
