@@ -22,10 +22,10 @@ MAX_VOXELS = 1 << 31
 MAX_SPACING_MM = 1e4
 _IN_ONE_FILE = (".mha", ".nrrd")
 _TEXT_BYTES = 1 << 16
-_COMPRESSED = re.compile(
-    rb"^\s*(CompressedData\s*=\s*True|encoding\s*:\s*(gz|gzip|bz2|bzip2|txt|text|ascii|hex))", re.I | re.M
-)
-_AXES = re.compile(rb"^\s*(?:NDims\s*=|dimension\s*:)\s*(\d+)", re.I | re.M)
+_LINES = re.IGNORECASE | re.MULTILINE
+_COMPRESSED = re.compile(rb"^\s*(CompressedData\s*=\s*True|encoding\s*:\s*(gz|bz|txt|text|ascii|hex))", _LINES)
+_DETACHED = re.compile(rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!\s|LOCAL))", _LINES)
+_AXES = re.compile(rb"^\s*(?:NDims\s*=|dimension\s*:)\s*(\d+)", _LINES)
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,10 @@ def _check_file_holds(expected: int, path: Path) -> None:
     """Refuse more voxels than the bytes of a file can be, for formats that keep them behind the header."""
     if not path.name.lower().endswith(_IN_ONE_FILE):
         return
-    found = path.stat().st_size
-    most = found * DEFLATE_RATIO if _COMPRESSED.search(_start(path)) else found
+    found, start = path.stat().st_size, _start(path)
+    if _DETACHED.search(start):
+        return
+    most = found * DEFLATE_RATIO if _COMPRESSED.search(start) else found
     if expected > most:
         raise UserError(
             f"{path} is not a readable image: its header says {expected} bytes of voxels, the file has {found} bytes. "

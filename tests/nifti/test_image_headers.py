@@ -131,3 +131,12 @@ def test_a_stream_without_end_behind_the_voxels_is_not_followed(tmp_path: Path):
     start = time.process_time()
     read_image_header(path)
     assert time.process_time() - start < 2
+
+
+def test_voxels_in_a_file_of_their_own_are_found_there(tmp_path: Path):
+    path = mha(tmp_path / "a.mhd", voxels=0)
+    path.write_text(path.read_text().replace("LOCAL", "a.raw"))
+    (tmp_path / "a.raw").write_bytes(bytes(120))
+    assert read_image(path).GetSize() == (5, 4, 3)
+    path.rename(tmp_path / "a.mha")
+    assert read_image(tmp_path / "a.mha").GetSize() == (5, 4, 3)
