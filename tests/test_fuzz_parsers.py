@@ -25,7 +25,7 @@ from nnunet_textguided.dataset_conversion.base.tables import read_rows
 from nnunet_textguided.dataset_conversion.label_maps.from_json import read_label_map
 from nnunet_textguided.dataset_conversion.spider_gradings import gradings, read_gradings
 from nnunet_textguided.dataset_conversion.tianchi_annotations import read_annotations
-from nnunet_textguided.dataset_json import read_dataset_json
+from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.evaluation.finding_evaluation import read_predictions, read_truth
 from nnunet_textguided.evaluation.task import read_task
 from nnunet_textguided.findings.annotations import read_findings
@@ -142,7 +142,7 @@ def dataset(folder: Path, content: bytes) -> None:
         return
     survives(lambda: declared_missing(found))
     survives(lambda: TextGuidance.for_dataset(found))
-    survives(lambda: declared_findings(found.get("text_guidance", {}).get("findings", {}), structure_names(found)))
+    survives(lambda: declared_findings(block_of(found).get("findings", {}), structure_names(found)))
 
 
 def findings(folder: Path, content: bytes) -> None:
@@ -179,7 +179,7 @@ def predicted(folder: Path, content: bytes) -> None:
     found = survives(lambda: load_case_findings(path))
     if found is not None:
         report_page(found, b"")
-        write_tables(folder)
+    survives(lambda: write_tables(folder))
 
 
 def label_map(folder: Path, content: bytes) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
-from nnunet_textguided.dataset_conversion.base.description import BLOCK, DatasetDescription
+from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE, Splits, load_splits
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS, dataset_folder
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME
-from nnunet_textguided.dataset_json import read_dataset_json
+from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, read_findings
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
@@ -52,7 +52,7 @@ class Part:
     @property
     def block(self) -> dict[str, Any]:
         """Its entry `text_guidance`."""
-        return self.content.get(BLOCK, {})
+        return block_of(self.content, self.folder / "dataset.json")
 
 
 def combine(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,11 +72,12 @@ def write_case(
     save_json_atomic(content, findings_file(output, case))
 
 
-def load_case_findings(path: Path) -> dict[str, Any]:
+def load_case_findings(path: Path, whole: bool = False) -> dict[str, Any]:
     """Read `<case>_findings.json`.
 
     Args:
         path: The file.
+        whole: Ask for every entry that `write_case` writes, not only for those that a report shows.
 
     Returns:
         Its content, in the form that `write_case` gives it.
@@ -89,8 +89,8 @@ def load_case_findings(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"case", "findings", "structures"} <= set(content):
         raise UserError(f"{path} is not a findings file of this package. Remove it, then predict again.")
     check_name(content["case"], f"{path}, case")
-    for key, form in (("findings", _FINDING_FORM), ("structures", _STRUCTURE_FORM)):
-        entries = content[key]
+    for key, form in _FORMS.items():
+        entries, form = content[key], {**form, **(_REST[key] if whole else {})}
         if not isinstance(entries, list) or not all(has_form(entry, form) for entry in entries):
             raise UserError(f"{path}, {key}: an entry is not as this package writes it. Predict the case again.")
     return {"model": {}, **content}
@@ -102,7 +102,7 @@ def write_tables(output: Path) -> None:
     Args:
         output: The prediction folder.
     """
-    contents = [load_case_findings(path) for path in sorted(output.glob("*_findings.json"))]
+    contents = [load_case_findings(path, whole=True) for path in sorted(output.glob("*_findings.json"))]
     findings = [{"case": c["case"], **_flat_finding(entry)} for c in contents for entry in c["findings"]]
     structures = [{"case": c["case"], **_flat_structure(entry)} for c in contents for entry in c["structures"]]
     for rows, columns, name in (
@@ -128,13 +128,21 @@ _STRUCTURE_COLUMNS = (
 
 
 _NUMBER, _THREE = (int, float), ((int, float),) * 3
-_FINDING_FORM = {
-    **dict.fromkeys(("structure", "finding"), str),
-    **dict.fromkeys(("probability", "threshold", "volume_mm3"), _NUMBER),
-    **{"present": (bool, int), "centroid_mm": _THREE},
-    **dict.fromkeys(("box_voxels", "box_mm"), (_THREE, _THREE)),
+_FORMS: dict[str, dict[str, Any]] = {
+    "findings": {
+        **dict.fromkeys(("structure", "finding"), str),
+        **dict.fromkeys(("probability", "threshold"), _NUMBER),
+        **{"present": (bool, int), "centroid_mm": _THREE, "box_mm": (_THREE, _THREE)},
+    },
+    "structures": {"structure": str, "volume_mm3": _NUMBER, "extent_mm": _THREE},
 }
-_STRUCTURE_FORM = {"structure": str, "volume_mm3": _NUMBER, "centroid_mm": _THREE, "extent_mm": _THREE}
+"""What a report shows of an entry."""
+_REST: dict[str, dict[str, Any]] = {
+    "findings": {"box_voxels": (_THREE, _THREE), "volume_mm3": _NUMBER},
+    "structures": {"centroid_mm": _THREE},
+}
+"""What tables hold besides."""
+_LARGEST = 1e12
 
 
 def has_form(entry: Any, form: Any) -> bool:
@@ -148,7 +156,7 @@ def has_form(entry: Any, form: Any) -> bool:
         return isinstance(entry, dict) and all(key in entry and has_form(entry[key], form[key]) for key in form)
     if isinstance(form, tuple) and any(isinstance(part, tuple) for part in form):
         return isinstance(entry, list) and len(entry) == len(form) and all(map(has_form, entry, form))
-    return isinstance(entry, form) and not (isinstance(entry, float) and not math.isfinite(entry))
+    return isinstance(entry, form) and (isinstance(entry, str) or -_LARGEST <= entry <= _LARGEST)  # NaN is neither
 
 
 def _flat_finding(entry: Mapping[str, Any]) -> dict[str, Any]:

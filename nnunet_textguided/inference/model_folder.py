@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_textguided import ext_path
-from nnunet_textguided.dataset_json import check_dataset_json
+from nnunet_textguided.dataset_json import block_of, check_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.inference.reorient import OrientationError, check_code
@@ -140,7 +140,7 @@ def model_orientation(plans: dict[str, Any], source: str | Path = "plans.json") 
     Raises:
         OrientationError: The block names an orientation that is none.
     """
-    code = (plans.get(PLANS_BLOCK) or {}).get("orientation")
+    code = block_of(plans, source).get("orientation")
     try:
         return None if code is None else check_code(str(code))
     except OrientationError as error:
@@ -187,7 +187,7 @@ def has_findings(model: ModelFolder) -> bool:
     Raises:
         UserError: The checkpoint cannot be read, or would run code.
     """
-    if not (model.plans.get(PLANS_BLOCK) or {}).get("findings"):
+    if not block_of(model.plans, model.path / "plans.json").get("findings"):
         return False
     name = open_checkpoint(model.weights[0], model.trust).get("trainer_name")
     if not isinstance(name, str):

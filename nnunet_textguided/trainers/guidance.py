@@ -95,8 +95,8 @@ class TextGuidance:
         Raises:
             UserError: The plans have no block, an incomplete one, or one with unknown keys.
         """
-        block = plans.get(BLOCK, {})
-        if not {"names", "terms"} <= set(block):
+        block = plans.get(BLOCK)
+        if not isinstance(block, Mapping) or not {"names", "terms"} <= set(block):
             raise UserError(
                 f"Plans {plans.get('plans_name', '?')} hold no complete block '{BLOCK}'. Models of this trainer "
                 "save it with plans.json; make new plans with: nnunet_textguided plan -d DATASET_ID"

@@ -35,7 +35,8 @@ def read_rows(
         spellings: Other spelling -> the column that is meant.
 
     Yields:
-        Line number, and column (spelled as `plain` does) -> cell, blanks at its ends removed.
+        Line number, and column (spelled as `plain` does) -> cell, blanks at its ends removed; empty where the row ends
+        too early.
 
     Raises:
         UserError: The file is missing, too large or no text, or a column is missing; the text says which.
@@ -55,7 +56,8 @@ def read_rows(
         raise UserError(f"{path}, line 1: expected the columns {', '.join(columns)}; missing are {', '.join(missing)}.")
     for cells in rows:
         if any(cell.strip() for cell in cells):
-            yield reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+            padded = [*(cell.strip() for cell in cells), *[""] * (len(header) - len(cells))]
+            yield reader.line_num, dict(zip(header, padded, strict=False))
 
 
 def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
