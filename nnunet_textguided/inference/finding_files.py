@@ -93,7 +93,9 @@ def load_case_findings(path: Path, whole: bool = False) -> dict[str, Any]:
         entries, form = content[key], {**form, **(_REST[key] if whole else {})}
         if not isinstance(entries, list) or not all(has_form(entry, form) for entry in entries):
             raise UserError(f"{path}, {key}: an entry is not as this package writes it. Predict the case again.")
-    return {"model": {}, **content}
+    if not _is_model(content.setdefault("model", {})):
+        raise UserError(f"{path}, model: is not as this package writes it. Predict the case again.")
+    return content
 
 
 def write_tables(output: Path) -> None:
@@ -157,6 +159,14 @@ def has_form(entry: Any, form: Any) -> bool:
     if isinstance(form, tuple) and any(isinstance(part, tuple) for part in form):
         return isinstance(entry, list) and len(entry) == len(form) and all(map(has_form, entry, form))
     return isinstance(entry, form) and (isinstance(entry, str) or -_LARGEST <= entry <= _LARGEST)  # NaN is neither
+
+
+def _is_model(entry: Any) -> bool:
+    """What made the findings: keys and values, or an ensemble of such."""
+    if not isinstance(entry, dict):
+        return False
+    parts = entry.get("ensemble", [])
+    return isinstance(parts, list) and all(map(_is_model, parts))
 
 
 def _flat_finding(entry: Mapping[str, Any]) -> dict[str, Any]:
