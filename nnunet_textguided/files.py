@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.limits import JSON_MB, check_depth, read_limited
 from nnunet_textguided.processes import birth, place
 
 _CHUNK_BYTES = 1 << 20
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 _TEMPORARY = re.compile(r"\.partial-(?:(?P<place>[0-9a-f]{8})-)?(?P<pid>\d+)-")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -134,15 +136,38 @@ def load_json(path: str | os.PathLike[str]) -> Any:
         path: The file to read.
 
     Raises:
-        UserError: The file is missing or is not JSON; the text names file and line.
+        UserError: The file is missing, too large or no JSON; the text names file and line.
     """
-    path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = read_limited(path, JSON_MB)
     except FileNotFoundError as error:
         raise UserError(f"Expected a JSON file at {path}, found nothing there.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    return parse_json(content, path)
+
+
+def parse_json(content: str | bytes, where: str | os.PathLike[str]) -> Any:
+    """Parse JSON that nobody vouches for.
+
+    Args:
+        content: Text, or its bytes in UTF-8.
+        where: File, and line where that helps, for the error's text.
+
+    Raises:
+        UserError: It is no JSON, is nested too deeply, or holds text that cannot be written again.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        check_depth(text, where)
+        parsed = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(parsed, ensure_ascii=False).encode()
+        return parsed
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:  # also a number of too many digits, and half a character
+        raise UserError(f"{where} is not valid JSON: {error}") from error
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

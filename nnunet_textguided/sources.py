@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from nnunet_textguided.dataset_json import block_of
+
 
 def declared_missing(dataset_json: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     """Read the entry.
@@ -14,8 +16,11 @@ def declared_missing(dataset_json: Mapping[str, Any]) -> dict[str, frozenset[str
 
     Returns:
         Source -> names of the structures it does not annotate; the names are not checked.
+
+    Raises:
+        UserError: The block has another form.
     """
-    missing = (dataset_json.get("text_guidance") or {}).get("missing") or {}
+    missing = block_of(dataset_json).get("missing", {})
     return {source: frozenset(names) for source, names in missing.items()}
 
 

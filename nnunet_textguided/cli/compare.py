@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_textguided.cli.predict import TRUST_HELP
 from nnunet_textguided.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--different-plans", action="store_true", help="list plans that differ outside text_guidance, do not refuse")
     add("--no-pictures", action="store_true", help="draw no cases")
     add("-np", type=int, default=1, metavar="N", help="processes that score cases")
+    add("--trust", action="store_true", help=TRUST_HELP)
     _add_run_arguments(parser)
 
 
@@ -82,7 +84,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--only says which runs --run starts: add --run, or leave it out.")
     from nnunet_textguided.comparison.folders import Folders
     from nnunet_textguided.comparison.grids import grids_of
+    from nnunet_textguided.safe_checkpoint import trust_everything
 
+    if args.trust:
+        trust_everything()
     folders = Folders.from_environment()
     grids = grids_of(args.d, args.c, args.f, systems, folders)
     _check_options(args, grids, folders)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnunet_textguided.cli.predict import fold_or_all, processes_of, set_threads
+from nnunet_textguided.cli.predict import TRUST_HELP, fold_or_all, processes_of, set_threads
 from nnunet_textguided.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def _draft(args: argparse.Namespace, drafts: DraftFolder) -> dict[str, str]:
     else:
         device = choose_device(args.device).type
         set_threads(device)
-        settings = PredictSettings(disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=device)
+        settings = PredictSettings(
+            disable_tta=args.disable_tta, npp=args.npp, nps=args.nps, device=device, trust=args.trust
+        )
         source = ModelSource(drafts.dataset, args.m, args.f, args.chk, settings)
     summary = write_drafts(drafts, source, args.cases)
     kept = f", {len(summary.kept)} were there already" if summary.kept else ""
@@ -138,5 +140,6 @@ def _add_draft(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="FILE", help="file name of the checkpoints")
     parser.add_argument("-device", choices=["cpu", "cuda", "mps"], help="cuda where there is one and else cpu")
     parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster, less accurate")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("-npp", type=int, default=processes_of("nnUNet_npp"), help="preprocessing processes")
     parser.add_argument("-nps", type=int, default=processes_of("nnUNet_nps"), help="export processes")

@@ -22,14 +22,15 @@ def run(args: argparse.Namespace) -> int:
     """Make or check the bank, and enter it into the plans."""
     from dataclasses import replace
 
-    from nnunet_textguided.files import load_json, save_json_atomic
+    from nnunet_textguided.dataset_json import read_dataset_json
+    from nnunet_textguided.files import save_json_atomic
     from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance
     from nnunet_textguided.trainers.plan import load_plans, preprocessed_folder
     from nnunet_textguided.trainers.text_bank import ensure_bank
 
     folder = preprocessed_folder(args.dataset)
     plans = load_plans(folder, args.plans)
-    dataset_json = load_json(folder / "dataset.json")
+    dataset_json = read_dataset_json(folder / "dataset.json")
     guidance = TextGuidance.for_dataset(dataset_json, TextGuidance.from_plans(plans).to_block())
     if args.overwrite:
         guidance = replace(guidance, bank=None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from nnunet_textguided.cli.predict import TRUST_HELP
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add nnUNetv2_ensemble's own flags.
@@ -15,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", required=True, metavar="FOLDER", help="output folder, made if missing")
     parser.add_argument("-np", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--save_npz", action="store_true", help="write the averaged probabilities too")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from nnunet_textguided.inference.ensemble import ensemble_predictions
 
-    cases = ensemble_predictions(args.i, args.o, args.save_npz, max(1, args.np))
+    cases = ensemble_predictions(args.i, args.o, args.save_npz, max(1, args.np), args.trust)
     print(f"{len(cases)} cases averaged over {len(args.i)} folders: {args.o}")
     return 0

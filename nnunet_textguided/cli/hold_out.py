@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, load_json
+from nnunet_textguided.files import atomic_path
 from nnunet_textguided.findings.annotations import FINDINGS_FILE
+from nnunet_textguided.splits_file import read_splits
 
 
 def copy_validation_cases(raw: Path, splits: Path, fold: int, out: Path) -> list[str]:
@@ -29,10 +31,10 @@ def copy_validation_cases(raw: Path, splits: Path, fold: int, out: Path) -> list
     Raises:
         UserError: There is no such fold, or a case has no image or label.
     """
-    folds = load_json(splits)
+    folds = read_splits(splits)
     if not 0 <= fold < len(folds):
         raise UserError(f"{splits} has the folds 0 to {len(folds) - 1}, asked for was {fold}.")
-    ending = load_json(raw / "dataset.json")["file_ending"]
+    ending = read_dataset_json(raw / "dataset.json")["file_ending"]
     cases = sorted(folds[fold]["val"])
     for case in cases:
         channel = re.compile(re.escape(case) + r"_\d{4}" + re.escape(ending))

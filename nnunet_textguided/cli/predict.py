@@ -7,6 +7,8 @@ import os
 
 from nnunet_textguided.errors import UserError
 
+TRUST_HELP = "let the model's files run code when they are loaded; only if you know who made them"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add nnUNetv2_predict's own flags, and -m for a model folder.
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--postprocessing", metavar="FILE", help="nnU-Net's postprocessing.pkl, applied before findings are read"
     )
     parser.add_argument("--not_on_device", action="store_true", help="collect results in main memory")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
 
 
 def run(args: argparse.Namespace) -> int:

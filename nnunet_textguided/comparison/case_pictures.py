@@ -14,8 +14,9 @@ from nnunet_textguided.comparison.figures.case_lines import case_table
 from nnunet_textguided.comparison.figures.illustration import Illustration
 from nnunet_textguided.comparison.figures.style import literal
 from nnunet_textguided.comparison.measure_words import number
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.image_headers import read_image
 from nnunet_textguided.inference.name_tags import choose_sides
 from nnunet_textguided.inference.overlay import FONT_SIZE, INK, choose_slice, draw_labels, new_figure, show_slice
 from nnunet_textguided.inference.reorient import to_orientation
@@ -76,21 +77,21 @@ def _picture(comparison: Comparison, folders: Folders, rank: str, case: str) -> 
     grid, name = comparison.grid, f"case_{rank}"
     title = f"The {rank} case of {comparison.reference}: {case}"
     raw = folders.raw / grid.dataset
-    content = load_json(raw / "dataset.json")
+    content = read_dataset_json(raw / "dataset.json")
     ending = content["file_ending"]
     image_file, truth_file = raw / "imagesTr" / f"{case}_0000{ending}", raw / "labelsTr" / f"{case}{ending}"
     lacking = [file.name for file in (image_file, truth_file) if not file.is_file()]
     if lacking:
         return _skipped(name, title, f"not drawn, as {' and '.join(lacking)} are not on this machine.")
     found = {s.label: _prediction_file(grid, s, folders, case, ending) for s in grid.systems}
-    predictions = {label: _read(file) for label, file in found.items() if file is not None}
+    predictions = {label: read_image(file) for label, file in found.items() if file is not None}
     if not predictions:
         return _skipped(name, title, "not drawn, as no system's prediction is on this machine.")
-    truth = _read(truth_file)
+    truth = read_image(truth_file)
     for label, prediction in predictions.items():
         _check_size(case, found[label], prediction, truth)
     codes = {"truth": _array(truth), **{label: _array(one) for label, one in predictions.items()}}
-    image = _array(_read(image_file))
+    image = _array(read_image(image_file))
     index = choose_slice(image.shape[0], codes["truth"])
     spacing = to_orientation(truth, ORIENTATION).GetSpacing()[::-1]
     titles = _titles(comparison, case, list(predictions))
@@ -141,13 +142,6 @@ def _draw(
 def _names(content: Mapping[str, Mapping[str, int]]) -> dict[int, str]:
     labels = content["labels"]
     return {code: name for name, code in labels.items() if isinstance(code, int) and code > 0 and name != "ignore"}
-
-
-def _read(file: Path) -> sitk.Image:
-    try:
-        return sitk.ReadImage(str(file))
-    except RuntimeError as error:  # SimpleITK's only kind of error
-        raise UserError(f"Could not read {file}: {str(error).strip().splitlines()[-1]}") from error
 
 
 def _array(image: sitk.Image) -> np.ndarray:

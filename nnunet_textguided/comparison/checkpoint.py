@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from nnunet_textguided.checkpoint_files import FINAL
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.safe_checkpoint import open_checkpoint
 
 
 def final_checkpoint(run: Run, results: Path) -> Path:
@@ -26,18 +26,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Open a checkpoint; tensors stay on disk until they are looked at.
 
     Args:
-        path: The file; only open checkpoints you trust, as nnU-Net's hold pickled objects.
+        path: The file.
 
     Raises:
-        UserError: It is cut short or is none of nnU-Net's.
+        UserError: It is cut short, is none of nnU-Net's, or would run code and is not trusted.
     """
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} is not a checkpoint of nnU-Net, or is cut short: {error}") from error
-    if not isinstance(content, dict) or not {"network_weights", "logging", "current_epoch"} <= content.keys():
+    content = open_checkpoint(path)
+    if not {"network_weights", "logging", "current_epoch"} <= content.keys():
         raise UserError(f"{path} is not a checkpoint of nnU-Net: it lacks weights, log or epoch.")
     return content
 

@@ -17,6 +17,7 @@ import pandas as pd
 from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.splits import Split, split_of
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.finding_evaluation import read_truth
 from nnunet_textguided.evaluation.finding_table import KEYS
@@ -61,7 +62,7 @@ def contents_of(run: Run, folders: Folders) -> dict[str, Any]:
         UserError: A file is missing; the text names it.
     """
     model, preprocessed = run.model_folder(folders.results), folders.preprocessed / run.dataset
-    plans, dataset_json = load_json(model / "plans.json"), load_json(model / "dataset.json")
+    plans, dataset_json = load_json(model / "plans.json"), read_dataset_json(model / "dataset.json")
     split = split_of(preprocessed, run.fold)
     configuration = resolved_configuration(plans, run.configuration)
     contents = {

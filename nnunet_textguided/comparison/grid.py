@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.safe_names import check_name
 
 _NAME = re.compile(r"\w+")
 
@@ -66,6 +67,16 @@ class Run:
     trainer: str
     plans: str
     fold: int
+
+    def __post_init__(self) -> None:
+        """Check the names, of which folders are made.
+
+        Raises:
+            UserError: One of them cannot be the name of a folder.
+        """
+        for name in ("dataset", "configuration", "trainer", "plans"):
+            check_name(getattr(self, name), name)
+        check_name(str(self.fold), "fold")
 
     @property
     def model(self) -> str:

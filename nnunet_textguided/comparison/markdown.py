@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from nnunet_textguided.comparison.measure_words import measure_name, number, p_v
 from nnunet_textguided.comparison.rules import caption
 from nnunet_textguided.comparison.spider_table import GROUPS
 from nnunet_textguided.files import atomic_path, without_nan
+
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+"""Where a name would begin an HTML tag, which Markdown passes on."""
 
 
 def write_markdown(comparison: Comparison, path: Path) -> Path:
@@ -47,6 +51,7 @@ def to_markdown(comparison: Comparison) -> str:
     for title, lines in _sections(comparison):
         parts += [f"## {title}", lines, under]
     parts += ["## Rules", "\n".join(f"- {rule}" for rule in comparison.rules)]
+    parts = [_TAG.sub(r"\\<", part) for part in parts]
     provenance = json.dumps(without_nan(comparison.provenance), indent=2)
     parts += ["## Provenance", f"```json\n{provenance}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from nnunet_textguided.comparison.grid import Run
+from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, load_json, save_json_atomic
+from nnunet_textguided.files import load_json, save_json_atomic
 
 VERSION = 1
 TABLES = ("structures", "findings", "instances", "shifts")
@@ -60,8 +61,7 @@ class RunRecord:
         for name in TABLES:
             table = getattr(self, name)
             if table is not None:
-                with atomic_path(folder / f"{name}.csv") as temporary:
-                    table.to_csv(temporary, index=False)
+                write_table(table, folder / f"{name}.csv")
         content = {
             "version": VERSION,
             "run": asdict(self.run),
@@ -86,19 +86,29 @@ class RunRecord:
         folder = records / run.name
         if not (folder / RECORD_FILE).is_file():
             return None
-        content = load_json(folder / RECORD_FILE)
-        if content.get("version") != VERSION:
-            raise UserError(f"{folder / RECORD_FILE} is of another version; delete {folder} to score the run again.")
+        content = _checked(load_json(folder / RECORD_FILE), folder)
         tables = {name: _read(folder / f"{name}.csv") for name in TABLES if name != "findings"}
         findings = _read(folder / "findings.csv") if content["has_findings"] else None
         parts = {name: content[name] for name in ("costs", "fingerprints", "details", "provenance")}
         return cls(Run(**content["run"]), tuple(content["cases"]), findings=findings, **tables, **parts)
 
 
+def _checked(content: Any, folder: Path) -> dict[str, Any]:
+    """The content of record.json, if it has the form that `save` gives it."""
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise UserError(f"{folder / RECORD_FILE} is of another version; delete {folder} to score the run again.")
+    kinds = {"run": dict, "cases": list, "has_findings": bool}
+    kinds |= dict.fromkeys(("costs", "fingerprints", "details", "provenance"), dict)
+    wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name), kind)]
+    if wrong or set(content["run"]) != {field.name for field in fields(Run)}:
+        raise UserError(
+            f"{folder / RECORD_FILE} is damaged ({', '.join(wrong) or 'run'}); delete {folder} to score the run again."
+        )
+    return content
+
+
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"case": str, "code": str}, engine="python")  # reads floats exactly
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete {path.parent} to score the run again.") from error
+        return read_table(path, ("case", "code"), exact=True)
+    except UserError as error:
+        raise UserError(f"{error} Delete {path.parent} to score the run again.") from error

@@ -16,8 +16,9 @@ from nnunet_textguided import ext_path
 from nnunet_textguided.checkpoint_files import BEST, FINAL, LATEST, is_whole
 from nnunet_textguided.comparison.checkpoint import planned_length, read_checkpoint
 from nnunet_textguided.comparison.grid import Run
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.safe_checkpoint import UntrustedFileError
 
 SHOWN_CASES = 5
 
@@ -56,7 +57,8 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
         return RunState("unfinished", _progress(fold))
     if not is_whole(fold / FINAL):
         return RunState("unfinished", f"{FINAL} is cut short; delete it, then training goes on from an earlier one")
-    return _validation_state(fold / "validation", load_json(model / "dataset.json")["file_ending"], expected_cases)
+    ending = read_dataset_json(model / "dataset.json")["file_ending"]
+    return _validation_state(fold / "validation", ending, expected_cases)
 
 
 def check_trainer(name: str) -> None:
@@ -89,6 +91,8 @@ def _progress(fold: Path) -> str:
         return "training was started and left no checkpoint; it starts anew"
     try:
         epoch = read_checkpoint(file)["current_epoch"]
+    except UntrustedFileError:
+        raise
     except UserError:
         return f"{file.name} is cut short; delete it, then training goes on from an earlier one or starts anew"
     planned = planned_length(fold).get("num_epochs")

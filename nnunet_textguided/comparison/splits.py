@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.splits_file import read_splits
 
 SPLITS_FILE = "splits_final.json"
 
@@ -112,17 +111,7 @@ def _read(preprocessed_folder: Path) -> list[dict[str, list[str]]]:
             f"Expected {path}, found none. nnU-Net writes it when the first fold of the data set is trained; a "
             "converted data set brings its own, which nnunet_textguided plan puts there."
         )
-    content = load_json(path)
-    if not isinstance(content, list) or not content or not all(_is_split(entry) for entry in content):
-        raise UserError(f'{path}: expected a list of {{"train": [cases], "val": [cases]}}, one a fold.')
-    return content
-
-
-def _is_split(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(side), list) and all(isinstance(case, str) for case in entry[side])
-        for side in ("train", "val")
-    )
+    return read_splits(path)
 
 
 def _repeated(names: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nnunet_textguided.comparison.comparison import Comparison
+from nnunet_textguided.csv_cells import write_table
 from nnunet_textguided.files import atomic_path, save_json_atomic, without_nan
 
 TABLES = (
@@ -40,8 +41,7 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
             (folder / f"{name}.csv").unlink(missing_ok=True)
             continue
         files.append(folder / f"{name}.csv")
-        with atomic_path(files[-1]) as temporary:
-            table.to_csv(temporary, index=False)
+        write_table(table, files[-1])
     files.append(folder / RULES_FILE)
     with atomic_path(files[-1]) as temporary:
         temporary.write_text("\n".join([*comparison.rules, *comparison.notes]) + "\n", encoding="utf-8")

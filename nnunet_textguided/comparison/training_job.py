@@ -16,6 +16,7 @@ from nnunet_textguided.comparison.jobs import CONTINUE, VALIDATE, training_kind
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
+from nnunet_textguided.safe_checkpoint import check_checkpoints
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def train(run: Run, options: TrainingOptions, records: Path) -> None:
         records: Folder of all records; the cost goes to `<run's name>/training_cost.json` in it.
 
     Raises:
-        UserError: The device is not there, or the environment is not set.
+        UserError: The device is not there, the environment is not set, or a checkpoint would run code.
     """
     results = require_paths("nnUNet_preprocessed", "nnUNet_results")["nnUNet_results"]
     ext_path.activate()
@@ -67,6 +68,8 @@ def train(run: Run, options: TrainingOptions, records: Path) -> None:
     fold_folder = run.fold_folder(results)
     set_damaged_aside(fold_folder)
     kind = training_kind(fold_folder)
+    if kind in (CONTINUE, VALIDATE):
+        check_checkpoints(sorted(fold_folder.glob("checkpoint_*.pth")))
     session: dict[str, Any] = {"kind": kind, "device": device_name(device), "gpus": options.num_gpus}
     session.update(threads=threads, seconds=None, peak_memory_mb=None)
     cost_file = records / run.name / TRAINING_COST_FILE

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.dataset_conversion.base.conversion import RunSettings, run_conversion
-from nnunet_textguided.dataset_conversion.base.description import BLOCK, DatasetDescription
+from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.file_cases import FileCase
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.splits import SPLITS_FILE, Splits, load_splits
 from nnunet_textguided.dataset_conversion.base.target import FILE_ENDING, IMAGES, LABELS, dataset_folder
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGROUND_NAME, IGNORE_NAME
+from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, Annotation, read_findings
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.nnunet_paths import require_paths
@@ -52,7 +52,7 @@ class Part:
     @property
     def block(self) -> dict[str, Any]:
         """Its entry `text_guidance`."""
-        return self.content.get(BLOCK, {})
+        return block_of(self.content, self.folder / "dataset.json")
 
 
 def combine(
@@ -105,7 +105,7 @@ def _read_part(raw: Path, number: int) -> Part:
     folders = sorted(path for path in raw.glob(f"Dataset{number:03d}_*") if (path / "dataset.json").is_file())
     if len(folders) != 1:
         raise UserError(f"Expected one finished data set {number} in {raw}, found {len(folders)}.")
-    content = load_json(folders[0] / "dataset.json")
+    content = read_dataset_json(folders[0] / "dataset.json")
     if content["file_ending"] != FILE_ENDING:
         raise UserError(f"{folders[0]}: expected {FILE_ENDING} files, got {content['file_ending']}.")
     cases = sorted(path.name.removesuffix(FILE_ENDING) for path in (folders[0] / LABELS).glob(f"[!.]*{FILE_ENDING}"))

@@ -16,6 +16,7 @@ from nnunet_textguided.spine import SPINE_STRUCTURES
 logger = logging.getLogger(__name__)
 
 GRADINGS_FILE = "radiological_gradings.csv"
+_MAX_DIGITS = 9
 _PATIENT, _DISC = "patient", "ivd_label"
 _SPELLINGS = {"pfirrmann_grade": "pfirrman_grade"}  # the release writes it with one n
 DISCS = tuple(name for name in SPINE_STRUCTURES if "/" in name)
@@ -140,6 +141,6 @@ def _decisions(
 def _whole(text: str, column: str, path: Path, line: int) -> int:
     """A whole number; spreadsheets write 1.0 for it."""
     number = text.removesuffix(".0")
-    if not number.isascii() or not number.isdecimal():
+    if not number.isascii() or not number.isdecimal() or len(number) > _MAX_DIGITS:
         raise UserError(f"{path}, line {line}: expected a whole number in {column}, got {text!r}.")
     return int(number)

@@ -5,12 +5,12 @@ The images have no labels: they are for pretraining, and for `complete`. Folders
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_textguided.csv_cells import write_rows
 from nnunet_textguided.dataset_conversion.base.conversion import RunSettings
 from nnunet_textguided.dataset_conversion.base.description import DatasetDescription
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
@@ -30,7 +30,7 @@ from nnunet_textguided.dataset_conversion.dicom.study_case import (
 )
 from nnunet_textguided.dataset_conversion.label_maps.spine_labels import spine_labels
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.sheets import read_sheet
 
 REPORTS_FILE = "reports.csv"
 _PATIENT, _NOTES = "patient_id", "clinician_s_notes"
@@ -115,11 +115,9 @@ def read_notes(path: Path) -> list[tuple[str, str]]:
         UserError: It cannot be read, or lacks a column.
     """
     if path.suffix.lower() in (".xlsx", ".xls"):
-        import pandas as pd
-
         try:
-            table = pd.read_excel(path, dtype=str).fillna("")
-        except (OSError, ValueError, ImportError) as error:
+            table = read_sheet(path, dtype=str).fillna("")
+        except ImportError as error:
             raise UserError(f"{path}: cannot be read as a table: {error}") from error
         with_names = table.rename(columns=lambda name: plain(str(name)))
         missing = [name for name in (_PATIENT, _NOTES) if name not in with_names]
@@ -146,7 +144,4 @@ def _by_patient(source: Path, studies: dict[str, list[Path]], problems: dict[str
 
 
 def _write_reports(reports: Sequence[tuple[str, str]], path: Path) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["patient", "report"])
-        writer.writerows(reports)
+    write_rows([("patient", "report"), *reports], path)

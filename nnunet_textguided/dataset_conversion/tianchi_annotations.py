@@ -6,6 +6,7 @@ extrusion, v5 Schmorl node; a vertebra is v1 normal, v2 degenerated. One disc ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def _read_study(entry: Mapping[str, Any]) -> AnnotatedStudy:
         )
     except CaseError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CaseError(f"is not written as the release is ({type(error).__name__}: {error})") from error
 
 
@@ -155,6 +156,8 @@ def _read_point(mark: Mapping[str, Any]) -> tuple[AnnotatedPoint, list[str]]:
     if unknown:
         raise CaseError(f"has the unknown code {', '.join(unknown)} at {level}; known are {', '.join(sorted(known))}")
     x, y = (float(value) for value in mark["coord"])
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise CaseError(f"has the place {x}, {y} at {level}; expected pixels")
     return AnnotatedPoint(level, codes, x, y), list(_oddities(level, codes))
 
 

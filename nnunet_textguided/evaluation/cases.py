@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_textguided.evaluation.task import EvaluationError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.splits_file import read_splits
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def _named_cases(cases: Sequence[str]) -> list[str]:
         if not file.endswith(".json"):
             names.append(entry)
             continue
-        splits = load_json(file)
-        if not fold.isdigit() or int(fold) >= len(splits):
+        splits = read_splits(file)
+        if not fold.isdecimal() or len(fold) > 4 or int(fold) >= len(splits):
             raise EvaluationError(f"{file} has folds 0 to {len(splits) - 1}, got {fold!r}.")
         names.extend(splits[int(fold)]["val"])
     return sorted(set(names))

@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 
 from nnunet_textguided import __version__
+from nnunet_textguided.csv_cells import write_table
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.cases import CaseFiles, match_cases
 from nnunet_textguided.evaluation.metrics import score_case
 from nnunet_textguided.evaluation.summary import RULES, headline, per_case, per_structure
 from nnunet_textguided.evaluation.task import EvaluationError, EvaluationTask, find_dataset_json, read_task
-from nnunet_textguided.files import atomic_path, save_json_atomic, without_nan
+from nnunet_textguided.files import save_json_atomic, without_nan
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ def write_evaluation(result: Evaluation, folder: str | Path, truth: str | Path, 
         UserError: The folder cannot be written to.
     """
     csv, json = Path(folder) / "evaluation.csv", Path(folder) / "evaluation.json"
-    with atomic_path(csv) as temporary:
-        result.rows.to_csv(temporary, index=False)
+    write_table(result.rows, csv)
     content = {
         "headline": result.headline,
         "headline_structures": result.task.headline_names,

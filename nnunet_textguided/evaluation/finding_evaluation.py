@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.finding_metrics import score_findings
 from nnunet_textguided.evaluation.finding_table import KEYS, assessed, join_truth
 from nnunet_textguided.evaluation.point_rule import RADIUS_MM, match_points
-from nnunet_textguided.files import atomic_path, save_json_atomic
+from nnunet_textguided.files import save_json_atomic
 
 POINT = ["x_mm", "y_mm", "z_mm"]
 RULES = (
@@ -112,8 +113,7 @@ def write_finding_evaluation(result: FindingEvaluation, folder: Path) -> list[Pa
         folder: Made if missing.
     """
     csv, json = folder / "findings_evaluation.csv", folder / "findings_evaluation.json"
-    with atomic_path(csv) as temporary:
-        result.table.to_csv(temporary, index=False)
+    write_table(result.table, csv)
     scores = result.scores.astype(object).where(result.scores.notna(), None)
     content: dict[str, Any] = {
         "findings": scores.to_dict("index"),
@@ -136,10 +136,7 @@ def _points(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float] | None
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"Expected findings at {path}, found no such file.")
-    try:
-        table = pd.read_csv(path, dtype={"case": str})
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    table = read_table(path, KEYS)
     missing = [name for name in columns if name not in table]
     if missing:
         raise UserError(f"{path}: expected the columns {columns}, missing are {missing}.")

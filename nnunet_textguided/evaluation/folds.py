@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.evaluation.evaluate import Evaluation, evaluate_folder
 from nnunet_textguided.evaluation.finding_evaluation import (
@@ -52,7 +53,7 @@ def evaluate_folds(model: Path, truth: Path, exclude: Sequence[str] = (), num_pr
     Raises:
         UserError: No folds, or a case that two folds validated.
     """
-    ending = load_json(model / "dataset.json")["file_ending"]
+    ending = read_dataset_json(model / "dataset.json")["file_ending"]
     owner: dict[str, Path] = {}
     for folder in validation_folders(model).values():
         for file in folder.glob(f"*{ending}"):

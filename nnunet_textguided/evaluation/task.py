@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_textguided.dataset_json import check_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.sources import declared_missing, not_annotated
@@ -125,6 +126,7 @@ def read_task(dataset_json_file: Path, exclude: Iterable[str] = ()) -> Evaluatio
     for key in ("labels", "file_ending"):
         if not isinstance(content, dict) or key not in content:
             raise EvaluationError(f"{dataset_json_file} lacks {key!r}: it is not nnU-Net's dataset.json.")
+    check_dataset_json(content, dataset_json_file)
     manager = _label_manager(content, dataset_json_file)
     codes = {
         name: tuple(int(v) for v in value) if isinstance(value, list | tuple) else int(value)

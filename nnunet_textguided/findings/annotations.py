@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nnunet_textguided.csv_cells import original_cell, write_rows
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.limits import TABLE_MB, read_limited
 
 FINDINGS_FILE = "findings.csv"
 COLUMNS = ("case", "structure", "finding", "present")
@@ -92,10 +95,19 @@ def read_findings(
         UserError: Unreadable, empty, or a row that cannot be meant so; the text names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_limited(path, TABLE_MB).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return _annotations(reader, path, vocabulary, cases)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: is no CSV: {error}.") from error
+
+
+def _annotations(
+    reader: csv.DictReader, path: Path, vocabulary: FindingVocabulary, cases: Collection[str] | None
+) -> FindingAnnotations:
     _check_header(path, reader.fieldnames)
     seen: dict[tuple[str, str, str], tuple[int, Annotation]] = {}
     for row in reader:
@@ -123,12 +135,11 @@ def write_findings(annotations: Iterable[Annotation], path: Path) -> None:
         annotations: In the order of the rows.
         path: Written as a whole or not at all.
     """
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *POINT_COLUMNS])
-        for a in annotations:
-            point = ("", "", "") if a.point_mm is None else tuple(f"{value:.2f}" for value in a.point_mm)
-            writer.writerow([a.case, a.structure, a.finding, a.present, *point])
+    rows: list[tuple[Any, ...]] = [(*COLUMNS, *POINT_COLUMNS)]
+    for a in annotations:
+        point = ("", "", "") if a.point_mm is None else tuple(f"{value:.2f}" for value in a.point_mm)
+        rows.append((a.case, a.structure, a.finding, a.present, *point))
+    write_rows(rows, path)
 
 
 def _check_header(path: Path, header: Iterable[str] | None) -> None:
@@ -146,7 +157,7 @@ def _check_header(path: Path, header: Iterable[str] | None) -> None:
 def _parse(row: dict[str, str | None], where: str) -> Annotation:
     if None in row or any(row[name] is None for name in COLUMNS):
         raise UserError(f"{where}: has more or fewer cells than the header.")
-    case, structure, finding, present = (row[name].strip() for name in COLUMNS)
+    case, structure, finding, present = (original_cell(row[name].strip()) for name in COLUMNS)
     if present not in ("0", "1"):
         raise UserError(f"{where}: present is 1 or 0, got {present!r}. Leave out the row of what was not assessed.")
     cells = [(row.get(name) or "").strip() for name in POINT_COLUMNS]

@@ -40,6 +40,8 @@ class FindingVocabulary:
         Raises:
             UserError: The entry is malformed, or a finding applies to no structure or to one that does not exist.
         """
+        if not isinstance(findings, Mapping):
+            raise UserError(f"dataset.json, text_guidance.findings: expected an object, got {str(findings)[:80]!r}.")
         for name, entry in findings.items():
             _check_entry(name, entry, structures)
         return cls(
@@ -68,12 +70,14 @@ class FindingVocabulary:
 def _check_entry(name: str, entry: Any, structures: Sequence[str]) -> None:
     where = f"dataset.json, text_guidance.findings, {name!r}"
     if not isinstance(entry, Mapping) or "applies_to" not in entry or not set(entry) <= _KEYS:
-        raise UserError(f'{where}: expected {{"term": ..., "applies_to": [structures]}}, got {entry!r}.')
+        raise UserError(f'{where}: expected {{"term": ..., "applies_to": [structures]}}, got {str(entry)[:80]!r}.')
+    if entry.get("term") is not None and not isinstance(entry["term"], str):
+        raise UserError(f"{where}: term is a text, got {str(entry['term'])[:80]!r}.")
     if name in structures:
         raise UserError(f"{where}: is also the name of a structure; rename one of them.")
     sites = entry["applies_to"]
-    if isinstance(sites, str) or not sites:
-        raise UserError(f"{where}: applies_to is a list of at least one structure, got {sites!r}.")
+    if not isinstance(sites, list | tuple) or not sites or not all(isinstance(site, str) for site in sites):
+        raise UserError(f"{where}: applies_to is a list of at least one structure, got {str(sites)[:80]!r}.")
     unknown = sorted(set(sites) - set(structures))
     if unknown:
         raise UserError(f"{where}: applies to {unknown}, which are not among the structures {list(structures)}.")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunet_textguided.dataset_json import check_labels, read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+from nnunet_textguided.image_headers import read_image
 from nnunet_textguided.inference.overlay import draw_overlay
 
 
@@ -39,7 +41,7 @@ def draw_case(
     """
     image, spacing = _read(image_file)
     truth, prediction = (None if file is None else _read(file)[0] for file in (truth_file, prediction_file))
-    labels = load_json(dataset_json)["labels"]
+    labels = check_labels(load_json(dataset_json).get("labels"), dataset_json)
     names = {code: name for name, code in labels.items() if isinstance(code, int) and code > 0 and name != "ignore"}
     shown = truth_file or prediction_file or image_file
     return draw_overlay(image, truth, prediction, names, spacing, out_png, Path(shown).name.split(".")[0])
@@ -69,7 +71,7 @@ def draw_folder(
     """
     predictions = Path(predictions)
     dataset_json = predictions / "dataset.json"
-    ending = load_json(dataset_json)["file_ending"]
+    ending = read_dataset_json(dataset_json)["file_ending"]
     found = sorted(file for file in predictions.glob(f"*{ending}") if not file.name.startswith("."))
     if not found:
         raise UserError(f"Expected predictions (*{ending}) in {predictions}, found none.")
@@ -106,10 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read(file: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[float, float, float]]:
     import SimpleITK as sitk
 
-    try:
-        image = sitk.ReadImage(str(file))
-    except RuntimeError as error:  # SimpleITK's only kind of error
-        raise UserError(f"Could not read {file}: {str(error).strip().splitlines()[-1]}") from error
+    image = read_image(file)
     return sitk.GetArrayFromImage(image), tuple(reversed(image.GetSpacing()))
 
 

@@ -8,17 +8,23 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json, save_json_atomic
+from nnunet_textguided.files import save_json_atomic
 from nnunet_textguided.inference.case_findings import DEFAULT_THRESHOLD, measure_structures
-from nnunet_textguided.inference.finding_files import findings_file, write_tables
+from nnunet_textguided.inference.finding_files import findings_file, load_case_findings, write_tables
 from nnunet_textguided.inference.predict import writable_folder
+from nnunet_textguided.safe_pickle import load_small_pickle
 
 Decisions = dict[tuple[str, str], dict[str, Any]]
 
 
 def ensemble_predictions(
-    folders: Sequence[str | Path], output: str | Path, save_probabilities: bool = False, num_processes: int = 1
+    folders: Sequence[str | Path],
+    output: str | Path,
+    save_probabilities: bool = False,
+    num_processes: int = 1,
+    trust: bool = False,
 ) -> list[str]:
     """Average prediction folders made with `--save_probabilities`.
 
@@ -30,20 +36,23 @@ def ensemble_predictions(
         output: Made if missing.
         save_probabilities: Write the averaged probabilities too.
         num_processes: Processes that average segmentations.
+        trust: Let the .pkl files beside the probabilities run code.
 
     Returns:
         The cases.
 
     Raises:
-        UserError: Too few folders, or folders of different cases.
+        UserError: Too few folders, folders of different cases, or a .pkl that would run code.
     """
     folders = [Path(folder) for folder in folders]
     cases = _common_cases(folders)
+    for case in cases:  # nnU-Net unpickles them; it reads those of the first folder
+        load_small_pickle(folders[0] / f"{case}.pkl", "the properties nnU-Net writes beside probabilities", trust=trust)
     output = writable_folder(output)
     from nnunetv2.ensembling.ensemble import ensemble_folders
 
     ensemble_folders([str(folder) for folder in folders], str(output), save_probabilities, num_processes)
-    dataset_json = load_json(output / "dataset.json")
+    dataset_json = read_dataset_json(output / "dataset.json")
     with_findings = [folder for folder in folders if any(folder.glob("*_findings.json"))]
     if not with_findings:
         return cases
@@ -110,4 +119,4 @@ def _load(folder: Path, case: str) -> dict[str, Any]:
     path = findings_file(folder, case)
     if not path.is_file():
         raise UserError(f"{folder} holds findings of other cases, but none of {case}. Predict that case again.")
-    return load_json(path)
+    return load_case_findings(path)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.image_headers import ImageHeader, read_image_header, reason
 from nnunet_textguided.inference.reorient import direction_code, reorient_spacing
-from nnunet_textguided.nifti import check_complete
 
 logger = logging.getLogger(__name__)
 
@@ -21,23 +20,6 @@ GRID_TOLERANCE = 0.1
 
 class InputError(UserError):
     """An input folder or image is not what nnU-Net needs."""
-
-
-@dataclass(frozen=True)
-class ImageHeader:
-    """What the header of a 3D image says.
-
-    Attributes:
-        size: (x, y, z) in voxels.
-        spacing: (x, y, z) in mm.
-        origin: LPS world position in mm of the first voxel.
-        direction: 3 x 3 cosines row by row.
-    """
-
-    size: tuple[int, ...]
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
-    direction: tuple[float, ...]
 
 
 def find_cases(folder: str | Path, file_ending: str, num_channels: int) -> dict[str, list[Path]]:
@@ -91,22 +73,17 @@ def read_header(file: str | Path, dimensions: tuple[int, ...] = (3,)) -> ImageHe
     Raises:
         InputError: Unreadable, or of another number of dimensions, or of several components.
     """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{file} is not a readable image. SimpleITK says: {_reason(error)}") from error
-    check_complete(file)
-    if reader.GetDimension() not in dimensions or reader.GetNumberOfComponents() != 1:
+        header = read_image_header(file)
+    except UserError as error:
+        raise InputError(str(error)) from error
+    if len(header.size) not in dimensions or header.components != 1:
         raise InputError(
             f"{file}: expected a {' or '.join(map(str, dimensions))}D image of one value a voxel, got "
-            f"{reader.GetDimension()} dimensions (size {reader.GetSize()}) of {reader.GetNumberOfComponents()} "
-            "value(s). Write each channel or time point as a file of its own."
+            f"{len(header.size)} dimensions (size {header.size}) of {header.components} value(s). Write each channel "
+            "or time point as a file of its own."
         )
-    return ImageHeader(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    return header
 
 
 def source_orientation(case: str, files: list[Path]) -> str:
@@ -145,7 +122,7 @@ def find_unreadable(files: list[Path]) -> str | None:
         try:
             sitk.ReadImage(str(file))
         except RuntimeError as error:
-            return f"{file} is not a readable image. SimpleITK says: {_reason(error)}"
+            return f"{file} is not a readable image. SimpleITK says: {reason(error)}"
     return None
 
 
@@ -155,9 +132,3 @@ def _grid(header: ImageHeader, code: str) -> tuple[tuple[int, ...], list[float],
     spacing = reorient_spacing(header.spacing[::-1], code, "LPS")
     half = (np.array(header.size) - 1) / 2 * np.array(header.spacing)
     return size, spacing, np.array(header.origin) + np.reshape(header.direction, (3, 3)) @ half
-
-
-def _reason(error: RuntimeError) -> str:
-    """SimpleITK's own words without the place in its source that every text of it begins with."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[1:] or lines)[:500]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_textguided import ext_path
+from nnunet_textguided.dataset_json import block_of, check_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.inference.reorient import OrientationError, check_code
 from nnunet_textguided.nnunet_paths import require_paths
+from nnunet_textguided.safe_checkpoint import check_checkpoints, open_checkpoint
+from nnunet_textguided.safe_plans import check_plans
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -36,6 +38,7 @@ class ModelFolder:
         plans: Content of plans.json.
         dataset_json: Content of dataset.json.
         orientation: Code the model was trained in, or None where the plans do not say.
+        trust: Whether checkpoints may run code when they are loaded.
     """
 
     path: Path
@@ -44,6 +47,12 @@ class ModelFolder:
     plans: dict[str, Any]
     dataset_json: dict[str, Any]
     orientation: str | None
+    trust: bool = False
+
+    @property
+    def weights(self) -> list[Path]:
+        """The checkpoint of every fold."""
+        return [self.path / f"fold_{fold}" / self.checkpoint for fold in self.folds]
 
     @property
     def num_channels(self) -> int:
@@ -84,6 +93,7 @@ def check_model_folder(
     folder: str | Path,
     folds: Sequence[Fold] | Fold | None = None,
     checkpoint: str = "checkpoint_final.pth",
+    trust: bool = False,
 ) -> ModelFolder:
     """Check that a model folder is complete and read its two JSON files.
 
@@ -91,11 +101,14 @@ def check_model_folder(
         folder: The folder with plans.json, dataset.json and fold_X.
         folds: Folds to use, "all" for the model of fold_all; None for every numbered fold that has the checkpoint.
         checkpoint: File name of the checkpoints.
+        trust: Let checkpoints run code when they are loaded.
 
     Raises:
         UserError: Something is missing or unreadable; the text names what is there.
     """
     path = Path(folder)
+    if Path(checkpoint).name != checkpoint:
+        raise ModelFolderError(f"Expected the file name of a checkpoint inside fold_X, got {checkpoint!r}.")
     if not path.is_dir():
         raise ModelFolderError(f"Expected a model folder (plans.json, dataset.json, fold_X) at {path}, found none.")
     for name in ("plans.json", "dataset.json"):
@@ -112,9 +125,9 @@ def check_model_folder(
         absent = [key for key in keys if not isinstance(content, dict) or key not in content]
         if absent:
             raise ModelFolderError(f"{path / name} lacks {', '.join(absent)}: it is not nnU-Net's {name}.")
-    return ModelFolder(
-        path, _check_folds(path, folds, checkpoint), checkpoint, plans, dataset_json, model_orientation(plans, path)
-    )
+    check_dataset_json(dataset_json, path / "dataset.json")
+    chosen, orientation = _check_folds(path, folds, checkpoint), model_orientation(plans, path)
+    return ModelFolder(path, chosen, checkpoint, plans, dataset_json, orientation, trust)
 
 
 def model_orientation(plans: dict[str, Any], source: str | Path = "plans.json") -> str | None:
@@ -127,7 +140,7 @@ def model_orientation(plans: dict[str, Any], source: str | Path = "plans.json") 
     Raises:
         OrientationError: The block names an orientation that is none.
     """
-    code = (plans.get(PLANS_BLOCK) or {}).get("orientation")
+    code = block_of(plans, source).get("orientation")
     try:
         return None if code is None else check_code(str(code))
     except OrientationError as error:
@@ -142,8 +155,11 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
         options: Of nnUNetPredictor, such as `device` or `use_mirroring`.
 
     Raises:
+        UntrustedFileError: A checkpoint or the plans would run code, and the model is not trusted.
         ModelFolderError: The trainer is not found, or weights do not load.
     """
+    check_checkpoints(model.weights, model.trust)  # nnU-Net unpickles whatever is there
+    check_plans(model.plans, model.path / "plans.json", model.trust)  # and calls whatever plans name
     ext_path.activate()
     if has_findings(model):
         from nnunet_textguided.inference.finding_predictor import FindingPredictor as predictor_class
@@ -153,7 +169,7 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
     predictor = predictor_class(**options)
     try:
         predictor.initialize_from_trained_model_folder(str(model.path), model.folds, model.checkpoint)
-    except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except (RuntimeError, KeyError, EOFError, OSError) as error:
         raise ModelFolderError(
             f"The model in {model.path} (folds {model.folds}, {model.checkpoint}) does not load: {error}"
         ) from error
@@ -169,17 +185,13 @@ def has_findings(model: ModelFolder) -> bool:
         model: A checked model folder.
 
     Raises:
-        ModelFolderError: The checkpoint cannot be read.
+        UserError: The checkpoint cannot be read, or would run code.
     """
-    if not (model.plans.get(PLANS_BLOCK) or {}).get("findings"):
+    if not block_of(model.plans, model.path / "plans.json").get("findings"):
         return False
-    import torch
-
-    path = model.path / f"fold_{model.folds[0]}" / model.checkpoint
-    try:
-        name = torch.load(path, map_location="cpu", weights_only=False, mmap=True)["trainer_name"]
-    except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise ModelFolderError(f"{path} is not a checkpoint of nnU-Net: {error}") from error
+    name = open_checkpoint(model.weights[0], model.trust).get("trainer_name")
+    if not isinstance(name, str):
+        raise ModelFolderError(f"{model.weights[0]} is not a checkpoint of nnU-Net: it names no trainer.")
     ext_path.activate()
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name

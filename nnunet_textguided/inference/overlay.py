@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.figure_text import literal
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.inference.name_tags import choose_sides, place_tags
 
@@ -134,7 +135,7 @@ def draw_labels(
         axes.plot([tag.column + nearer, tag.anchor[1]], [tag.row, tag.anchor[0]], color=colour(tag.code), linewidth=0.7)
         light = tuple(0.55 + 0.45 * value for value in colour(tag.code))
         style = {"color": light, "fontsize": FONT_SIZE, "ha": tag.align, "va": "center", "path_effects": outline}
-        axes.text(tag.column, tag.row, names[tag.code], **style)
+        axes.text(tag.column, tag.row, literal(names[tag.code]), **style)
 
 
 def new_figure(

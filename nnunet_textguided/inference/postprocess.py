@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
+from nnunet_textguided.safe_pickle import ARRAYS, load_small_pickle
 
 Steps = tuple[list[Any], list[dict[str, Any]]]
+_STEPS = (
+    "nnunetv2.postprocessing.remove_connected_components",
+    "remove_all_but_largest_component_from_segmentation",
+)
+"""The one function that nnU-Net writes into postprocessing.pkl."""
 
 
-def load_steps(file: str | Path) -> Steps:
+def load_steps(file: str | Path, trust: bool = False) -> Steps:
     """Read nnU-Net's postprocessing.pkl.
-
-    It is a pickle, as nnU-Net writes it: open only files you trust.
 
     Args:
         file: Of nnUNetv2_find_best_configuration or nnUNetv2_determine_postprocessing.
+        trust: Let the file run code.
 
     Raises:
-        UserError: There is no such file, or it is something else.
+        UserError: There is no such file, it is something else, or it would run code.
     """
     path = Path(file)
+    content = load_small_pickle(path, "nnU-Net's postprocessing.pkl", {*ARRAYS, _STEPS}, trust)
     try:
-        functions, arguments = pickle.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"Expected nnU-Net's postprocessing.pkl at {path}: {error.strerror or error}.") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
-        raise UserError(f"{path} is not a postprocessing.pkl of nnU-Net: {error}") from error
-    return list(functions), list(arguments)
+        functions, arguments = content
+        return list(functions), list(arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is not nnU-Net's postprocessing.pkl: {error}") from error
 
 
 def postprocess_files(files: Iterable[Path], steps: Steps, reader_writer: Any) -> None:

@@ -76,8 +76,8 @@ def predict_folder(
         UserError: Model, input or output is not usable; the text names the file.
     """
     settings = settings or PredictSettings()
-    steps = load_steps(settings.postprocessing) if settings.postprocessing else None
-    model = check_model_folder(model_folder, folds, checkpoint)
+    steps = load_steps(settings.postprocessing, settings.trust) if settings.postprocessing else None
+    model = check_model_folder(model_folder, folds, checkpoint, settings.trust)
     device = choose_device(settings.device)
     ending = model.dataset_json["file_ending"]
     cases = find_cases(input_folder, ending, model.num_channels)

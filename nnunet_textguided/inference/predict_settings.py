@@ -32,6 +32,7 @@ class PredictSettings:
         disable_progress_bar: No progress bar.
         not_on_device: Collect results in main memory.
         postprocessing: nnU-Net's postprocessing.pkl, applied to the label files before findings are read.
+        trust: Let checkpoints and postprocessing.pkl run code when they are loaded.
     """
 
     step_size: float = 0.5
@@ -48,6 +49,7 @@ class PredictSettings:
     disable_progress_bar: bool = False
     not_on_device: bool = False
     postprocessing: str | None = None
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -62,6 +62,7 @@ class TextGuidedPredictor:
         device: str | None = None,
         step_size: float = 0.5,
         mirroring: bool = True,
+        trust: bool = False,
     ) -> TextGuidedPredictor:
         """Load a trained model.
 
@@ -72,11 +73,12 @@ class TextGuidedPredictor:
             device: "cpu", "cuda" or "mps"; None for cuda where there is one and else the CPU.
             step_size: Of the sliding window, as a part of the patch.
             mirroring: Average over mirrored images, along the axes the model was trained with.
+            trust: Let checkpoints run code when they are loaded.
 
         Raises:
-            UserError: The folder lacks something, or the device is not there.
+            UserError: The folder lacks something, a checkpoint would run code, or the device is not there.
         """
-        model = check_model_folder(folder, folds, checkpoint)
+        model = check_model_folder(folder, folds, checkpoint, trust)
         chosen = choose_device(device)
         with _quiet():
             predictor = load_predictor(

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, load_json
-from nnunet_textguided.inference.finding_files import findings_file
+from nnunet_textguided.files import atomic_path
+from nnunet_textguided.image_headers import read_image
+from nnunet_textguided.inference.finding_files import findings_file, load_case_findings
 from nnunet_textguided.inference.reorient import to_orientation
 from nnunet_textguided.inference.report_page import report_page
 from nnunet_textguided.inference.report_picture import FindingBox, draw_report
+from nnunet_textguided.safe_names import check_name
 
 ORIENTATION = "PIR"
 """Sagittal slices first, from head to foot and from front to back."""
@@ -42,7 +45,7 @@ def report_folder(predictions: str | Path, images: str | Path, out: str | Path, 
             f"{predictions} holds no CASE_findings.json. Predict with `nnunet_textguided predict` and a model that was "
             "trained for findings (plan --findings)."
         )
-    dataset_json = load_json(predictions / "dataset.json")
+    dataset_json = read_dataset_json(predictions / "dataset.json")
     return [report_case(predictions, images, out, case, dataset_json, channel) for case in cases]
 
 
@@ -66,11 +69,12 @@ def report_case(
         UserError: The image or segmentation is missing or unreadable, or they differ in size.
     """
     ending = dataset_json["file_ending"]
+    check_name(case, f"case in {predictions}")
     image = _read(images / f"{case}_{channel:04d}{ending}")
     labels = _read(predictions / f"{case}{ending}")
     if image.GetSize() != labels.GetSize():
         raise UserError(f"{case}: image is {image.GetSize()} voxels, its segmentation {labels.GetSize()}.")
-    content = load_json(findings_file(predictions, case))
+    content = load_case_findings(findings_file(predictions, case))
     findings = sorted(content["findings"], key=lambda f: (not f["present"], -f["probability"]))
     names = {code: name for name, code in dataset_json["labels"].items() if name not in ("background", "ignore")}
     picture = _picture(image, labels, names, findings)
@@ -101,7 +105,4 @@ def _box(number: int, finding: dict[str, Any], turned: sitk.Image) -> FindingBox
 def _read(path: Path) -> sitk.Image:
     if not path.is_file():
         raise UserError(f"Expected {path} for the report, found no such file.")
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise UserError(f"Could not read {path}: {str(error).strip().splitlines()[-1]}") from error
+    return read_image(path)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import html
-import json
 import logging
 import re
 import unicodedata
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
+from nnunet_textguided.csv_cells import original_cell
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import parse_json
+from nnunet_textguided.limits import TABLE_MB, read_limited
+from nnunet_textguided.sheets import read_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +60,10 @@ def _cells(source: Path, column: str | None) -> Iterable[object]:
         files = sorted(source.rglob("*.txt"))
         if not files:
             raise UserError(f"{source}: expected .txt files in the folder, found none.")
-        return [decode(file.read_bytes()) for file in files]
+        return [decode(read_limited(file, TABLE_MB)) for file in files]
     ending = source.suffix.lower()
     if ending == ".txt":
-        return [decode(source.read_bytes())]
+        return [decode(read_limited(source, TABLE_MB))]
     if ending in (".jsonl", ".ndjson"):
         return _json_lines(source, column)
     if ending in TABLE_ENDINGS:
@@ -82,13 +87,9 @@ def decode(content: bytes) -> str:
 
 def _json_lines(source: Path, column: str | None) -> list[object]:
     rows = []
-    for number, line in enumerate(decode(source.read_bytes()).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{source}, line {number}: expected a JSON object or string: {error}.") from error
+    for number, line in enumerate(decode(read_limited(source, TABLE_MB)).splitlines(), start=1):
+        if line.strip():
+            rows.append(parse_json(line, f"{source}, line {number}"))
     if rows and all(isinstance(row, str) for row in rows):
         return rows
     table = pd.DataFrame([row for row in rows if isinstance(row, dict)])
@@ -98,17 +99,18 @@ def _json_lines(source: Path, column: str | None) -> list[object]:
 def _table_column(source: Path, column: str | None) -> list[object]:
     try:
         if source.suffix.lower().startswith(".xls"):
-            table = pd.read_excel(source)
+            table = read_sheet(source)
         else:
-            from io import StringIO
-
-            text = decode(source.read_bytes())
+            text = decode(read_limited(source, TABLE_MB))
             table = pd.read_csv(StringIO(text), sep="\t" if source.suffix.lower() == ".tsv" else ",")
     except ImportError as error:
         raise UserError(f"{source}: reading it needs another package ({error}); save it as .xlsx or .csv.") from error
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise UserError(f"{source}: not a table that can be read: {str(error).splitlines()[0]}.") from error
-    return _choose(table, source, column)
+    except UserError:
+        raise
+    except (ValueError, OSError, OverflowError, csv.Error) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{source}: not a table that can be read: {first}.") from error
+    return [original_cell(cell) for cell in _choose(table, source, column)]
 
 
 def _choose(table: pd.DataFrame, source: Path, column: str | None) -> list[object]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.image_headers import read_image_header
 from nnunet_textguided.pretraining.scan import Kind
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
@@ -35,15 +35,12 @@ def read_header(path: Path) -> tuple[Kind, tuple[int, int, int], tuple[float, fl
         path: The file.
 
     Raises:
-        UserError: Not one grey image of two or three axes.
-        RuntimeError: SimpleITK cannot read it.
+        UserError: Not one grey image of two or three axes, or a header that cannot be true.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    size, spacing = reader.GetSize(), reader.GetSpacing()
-    if reader.GetNumberOfComponents() != 1 and ending_of(path) not in PICTURE_ENDINGS:
-        raise UserError(f"expected one value a voxel, got {reader.GetNumberOfComponents()}")
+    header = read_image_header(path)
+    size, spacing = header.size, header.spacing
+    if header.components != 1 and ending_of(path) not in PICTURE_ENDINGS:
+        raise UserError(f"expected one value a voxel, got {header.components}")
     if len(size) not in (2, 3) or min(size) < 1:
         raise UserError(f"expected two or three axes, got size {size}")
     size, spacing = (*size, 1)[:3], (*spacing, 1.0)[:3]

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.pretraining.labels_among_scans import is_label_folder, refuse_labels
 from nnunet_textguided.pretraining.preprocessed_scans import configuration_folder, preprocessed_scans
 from nnunet_textguided.pretraining.scan import Scan, ScanList
@@ -86,7 +86,7 @@ def _search_folder(found: ScanList, folder: Path, source: Path) -> None:
 
 
 def _nnunet_cases(folder: Path, separate: bool) -> Iterable[tuple[str, tuple[Path, ...]]]:
-    description = load_json(folder / "dataset.json")
+    description = read_dataset_json(folder / "dataset.json")
     ending, count = description["file_ending"], len(description["channel_names"])
     images = [path for part in ("imagesTr", "imagesTs") for path in sorted((folder / part).glob(f"*{ending}"))]
     if separate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, file_sha256, remove_leftovers
+from nnunet_textguided.files import atomic_path, file_sha256, parse_json, remove_leftovers
+from nnunet_textguided.limits import TABLE_MB, check_size
 
 FORMAT_VERSION = "1"
 _TENSOR = "embeddings"
@@ -103,6 +105,7 @@ def load_bank(path: str | os.PathLike[str]) -> TextBank:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"Expected a text bank at {path}, found no file. {_REMAKE.replace(' --overwrite', '')}")
+    check_size(path, TABLE_MB)
     try:
         with safe_open(path, framework="np") as file:
             metadata = (file.metadata() or {}).get(_METADATA_KEY)
@@ -118,7 +121,7 @@ def load_bank(path: str | os.PathLike[str]) -> TextBank:
 
 def _from_metadata(embeddings: np.ndarray, text: str, path: Path) -> TextBank:
     try:
-        metadata: dict[str, Any] = dict(json.loads(text))
+        metadata: dict[str, Any] = dict(parse_json(text, path))
         version = str(metadata.get("format_version", FORMAT_VERSION))
         names = _texts(metadata["names"], "names")
         terms = _texts(metadata.get("terms", names), "terms")
@@ -131,7 +134,7 @@ def _from_metadata(embeddings: np.ndarray, text: str, path: Path) -> TextBank:
             command=str(metadata.get("command", "")), templates=templates, modality=str(metadata.get("modality", "")),
             seed=None if seed is None else int(seed), format_version=version, **texts,
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: metadata of the text bank cannot be read ({error!r}). {_REMAKE}") from error
     if version != FORMAT_VERSION:
         raise UserError(f"{path} has bank format {version}; this version reads format {FORMAT_VERSION}. {_REMAKE}")
@@ -161,7 +164,7 @@ def _check_embeddings(embeddings: np.ndarray, path: str | os.PathLike[str]) -> N
 def _check_names(names: Sequence[str], embeddings: np.ndarray, path: str | os.PathLike[str]) -> None:
     if len(names) != len(embeddings):
         raise UserError(f"{path}: {len(names)} names for {len(embeddings)} rows of embeddings. {_REMAKE}")
-    duplicates = sorted({name for name in names if list(names).count(name) > 1})
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicates:
         raise UserError(f"{path}: the name {duplicates[0]!r} stands there more than once. {_REMAKE}")
 

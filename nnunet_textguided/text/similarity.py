@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
+from nnunet_textguided.figure_text import literal
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.spine import SPINE_DISCS, SPINE_VERTEBRAE
 
@@ -64,8 +65,9 @@ def save_similarity_picture(names: Sequence[str], matrix: np.ndarray, path: str 
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axis = figure.subplots()
     shown = axis.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
-    axis.set_xticks(range(len(names)), names, rotation=90)
-    axis.set_yticks(range(len(names)), names)
+    shown_names = [literal(name) for name in names]
+    axis.set_xticks(range(len(names)), shown_names, rotation=90)
+    axis.set_yticks(range(len(names)), shown_names)
     figure.colorbar(shown, ax=axis, label="cosine after centring")
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary))

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.evaluation.finding_metrics import POOLED, score_decisions
+from nnunet_textguided.figure_text import literal
 from nnunet_textguided.files import atomic_path
 
 TABLE_FILE, PICTURE_FILE = "findings_progress.csv", "findings_progress.png"
@@ -69,10 +71,9 @@ class FindingProgress:
         rows = [{"epoch": epoch, "finding": name, **score_decisions(t, p, p >= 0.5)} for name, (t, p) in parts.items()]
         new = pd.DataFrame(rows)[["epoch", "finding", "n", "n_present", *CURVES]]
         path = self.folder / TABLE_FILE
-        old = pd.read_csv(path) if path.is_file() else new.iloc[:0]
+        old = read_table(path, ["finding"]) if path.is_file() else new.iloc[:0]
         table = pd.concat([part for part in (old[old["epoch"] < epoch], new) if len(part)], ignore_index=True)
-        with atomic_path(path) as temporary:
-            table.to_csv(temporary, index=False)
+        write_table(table, path)
         self._draw(table)
         return new
 
@@ -83,7 +84,7 @@ class FindingProgress:
             for name, rows in table.groupby("finding", sort=False):
                 pooled = name == POOLED
                 style = {"color": "black", "linewidth": 2} if pooled else {"alpha": 0.7, "linewidth": 1}
-                axis.plot(rows["epoch"], rows[curve], label=name, **style)
+                axis.plot(rows["epoch"], rows[curve], label=literal(name), **style)
             axis.set_ylabel(curve.replace("_", " "))
             axis.set_ylim(0, 1)
             axis.axhline(0.5, color="grey", linestyle=":")

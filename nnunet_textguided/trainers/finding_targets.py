@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nnunet_textguided.dataset_json import block_of
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.findings.annotations import FINDINGS_FILE, FindingAnnotations, read_findings
@@ -63,7 +64,7 @@ def load_findings(
             f"The plans train for findings, but {path} does not exist. Put {FINDINGS_FILE} into the raw data set's "
             "folder and run nnunet_textguided plan again, or train without: nnunet_textguided plan --findings none"
         )
-    declared = FindingVocabulary.from_block(dataset_json.get("text_guidance", {}).get("findings", {}), structures)
+    declared = FindingVocabulary.from_block(block_of(dataset_json).get("findings", {}), structures)
     return read_findings(path, declared, set(cases))
 
 

@@ -16,9 +16,10 @@ from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
 from nnunetv2.inference.export_prediction import export_prediction_from_logits
 from torch import distributed
 
+from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.evaluation.finding_metrics import score_findings
-from nnunet_textguided.evaluation.finding_table import assessed, join_truth
-from nnunet_textguided.files import atomic_path, save_json_atomic
+from nnunet_textguided.evaluation.finding_table import KEYS, assessed, join_truth
+from nnunet_textguided.files import save_json_atomic
 from nnunet_textguided.findings.annotations import FindingAnnotations
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.inference.finding_files import write_tables
@@ -113,9 +114,8 @@ def _evaluate_findings(trainer: FindingTraining, folder: Path, cases: list[str])
     """Write the truth beside the probabilities, and the scores; reported at 0.5, as there is one fold only."""
     targets = trainer.loss.targets
     truth = truth_table(targets.annotations, targets.vocabulary, cases)
-    table = join_truth(pd.read_csv(folder / "findings.csv", dtype={"case": str}), truth)
-    with atomic_path(folder / "findings.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    table = join_truth(read_table(folder / "findings.csv", KEYS), truth)
+    write_table(table, folder / "findings.csv")
     scores = score_findings(assessed(table, table["probability"] >= 0.5))
     rows = {name: {key: _json_number(value) for key, value in row.items()} for name, row in scores.iterrows()}
     save_json_atomic({"threshold": 0.5, "findings": rows}, folder / SUMMARY_FILE)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from types import NoneType
 from typing import Any
 
+from nnunet_textguided.dataset_json import block_of, check_labels
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
+from nnunet_textguided.safe_names import check_name
 from nnunet_textguided.text.glossary import terms_for
 from nnunet_textguided.text.prompts import DEFAULT_TEMPLATES
 from nnunet_textguided.trainers.mirroring import check_mirror_mode
 
 BLOCK = "text_guidance"
+_TEXT, _NUMBER = (str, NoneType), (int, float, NoneType)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("names", "templates"), (list,)),
+    **dict.fromkeys(("terms", "findings", "mirror_axes", "operating_points"), (dict,)),
+    **dict.fromkeys(("bank", "encoder_source"), (dict, NoneType)),
+    **dict.fromkeys(("encoder", "encoder_weights", "text_model"), (str,)),
+    **dict.fromkeys(("text_weights", "orientation"), _TEXT),
+    **{"encoder_rate": _NUMBER, "whitening": (int, float), "seed": (int, NoneType)},
+}
 DEFAULT_ENCODER = "convnextv2_tiny.fcmae_ft_in22k_in1k"
 DEFAULT_TEXT_MODEL = "ViT-B-32"
 DEFAULT_TEXT_WEIGHTS = "laion2b_s34b_b79k"
@@ -83,8 +95,8 @@ class TextGuidance:
         Raises:
             UserError: The plans have no block, an incomplete one, or one with unknown keys.
         """
-        block = plans.get(BLOCK, {})
-        if not {"names", "terms"} <= set(block):
+        block = plans.get(BLOCK)
+        if not isinstance(block, Mapping) or not {"names", "terms"} <= set(block):
             raise UserError(
                 f"Plans {plans.get('plans_name', '?')} hold no complete block '{BLOCK}'. Models of this trainer "
                 "save it with plans.json; make new plans with: nnunet_textguided plan -d DATASET_ID"
@@ -109,7 +121,7 @@ class TextGuidance:
                 f"The plans were made for the structures {given['names']}, but dataset.json lists {names}. "
                 "Make new plans: nnunet_textguided plan -d DATASET_ID --name NEW_NAME"
             )
-        about = dataset_json.get(BLOCK, {})
+        about = block_of(dataset_json)
         own_terms = dict(about.get("terms", {}))
         unknown = sorted(set(own_terms) - set(names) - set(about.get("findings", {})))
         if unknown:
@@ -152,6 +164,13 @@ def _known_keys(block: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(block) - known)
     if unknown:
         raise UserError(f"Plans, block '{BLOCK}': unknown keys {unknown}; this version knows {sorted(known)}.")
+    for key, kinds in _KINDS.items():
+        if key in block and not isinstance(block[key], kinds):
+            raise UserError(f"Plans, block '{BLOCK}', {key}: cannot be {str(block[key])[:80]!r}.")
+    if block.get("bank"):
+        check_name(block["bank"].get("file"), f"Plans, block '{BLOCK}', bank, file")
+    if "mirror_axes" in block and "mode" not in block["mirror_axes"]:
+        raise UserError(f"Plans, block '{BLOCK}', mirror_axes: expected a mode, got {block['mirror_axes']}.")
     return dict(block)
 
 
@@ -161,7 +180,11 @@ def structure_names(dataset_json: Mapping[str, Any]) -> list[str]:
     Raises:
         UserError: Labels are regions, values repeat, or there is no foreground.
     """
-    labels = {name: value for name, value in dataset_json["labels"].items() if name not in ("background", "ignore")}
+    labels = {
+        name: value
+        for name, value in check_labels(dataset_json["labels"]).items()
+        if name not in ("background", "ignore")
+    }
     regions = sorted(name for name, value in labels.items() if isinstance(value, (list, tuple)))
     if regions:
         raise UserError(

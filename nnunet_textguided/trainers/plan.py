@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.architectures import check_encoder_name
+from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
+from nnunet_textguided.safe_names import check_name
 from nnunet_textguided.text.check_model import check_text_model
 from nnunet_textguided.trainers.encoder_weights import source_of_file
 from nnunet_textguided.trainers.finding_targets import load_findings
@@ -88,8 +90,8 @@ def write_text_guided_plans(
         UserError: Names that do not exist, data that are missing, or plans that would be overwritten.
     """
     plans = load_plans(folder, source)
-    dataset_json = load_json(folder / "dataset.json")
-    name = name or f"{source}TextGuided"
+    dataset_json = read_dataset_json(folder / "dataset.json")
+    name = check_name(name or f"{source}TextGuided", "--name of the plans")
     path = folder / f"{name}.json"
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists. Add --overwrite to replace it, or --name for another one.")
@@ -125,7 +127,7 @@ def choose_findings(dataset_json: Mapping[str, Any], names: Sequence[str]) -> di
     Raises:
         UserError: A name it does not declare; the text lists those it does.
     """
-    declared = declared_findings(dataset_json.get(BLOCK, {}).get("findings", {}), structure_names(dataset_json))
+    declared = declared_findings(block_of(dataset_json).get("findings", {}), structure_names(dataset_json))
     if list(names) == ["all"]:
         return declared
     unknown = [name for name in names if name not in declared]

@@ -146,7 +146,7 @@ def test_a_damaged_file_is_an_error_that_names_it(world):
     comparison, folders = world
     file = prediction(world, chosen_cases(comparison)["best"], "nnU-Net")
     file.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="Could not read"):
+    with pytest.raises(UserError, match="is not a readable image"):
         case_pictures(comparison, folders)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -171,3 +172,12 @@ def test_a_folder_that_cannot_be_made_is_named(comparison, tmp_path):
 def test_without_nan_reaches_into_everything():
     value = {"a": [np.float64("nan"), (1.5, math.inf)], "b": np.int64(3), "c": None, "d": "nan"}
     assert without_nan(value) == {"a": [None, [1.5, None]], "b": 3, "c": None, "d": "nan"}
+
+
+def test_markdown_passes_no_tags_on(comparison):
+    grid = dataclasses.replace(comparison.grid, title='<script>alert("x")</script>')
+    text = to_markdown(dataclasses.replace(comparison, grid=grid, notes=["<img src=x onerror=alert(1)>", "p < 0.05"]))
+    assert "\\<script>" in text
+    assert "\\<img src=x" in text
+    assert "**p < 0.05**" in text
+    assert re.search(r"(?<!\\)<[A-Za-z/!?]", text.split("## Provenance")[0]) is None

@@ -221,3 +221,10 @@ def test_odd_values_raise_no_warnings(path, recwarn):
     write_slice(path, PIXELS, study="not a uid", PatientID="x" * 100, description="d" * 90)
     assert read_slice_header(path).study == "not a uid"
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_size_that_no_scanner_makes_is_refused_before_pixels_are_read(path):
+    write_slice(path, PIXELS, Rows=40000, Columns=40000)
+    assert "40000 x 40000 pixels" in problem_of(path)
+    write_slice(path, PIXELS, Rows=65535, Columns=65535)
+    assert "65535 x 65535 voxels, at most" in problem_of(path)

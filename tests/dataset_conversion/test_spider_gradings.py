@@ -140,3 +140,8 @@ def test_real_gradings_have_the_counts_of_the_release(real_data: Path):
     for column, finding in (("Disc herniation", "disc herniation"), ("Disc bulging", "disc bulge")):
         expected = sum(row[column] == "1" for row in rows)
         assert sum(present for _, name, present in found if name == finding) == expected > 20
+
+
+def test_a_row_that_ends_too_early_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"line 3: expected a whole number in IVD label, got ''"):
+        read_gradings(write(tmp_path, "7,1,0,0,0,0,1,0,0,1\n8\n"), gradings())

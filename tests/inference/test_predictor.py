@@ -170,7 +170,7 @@ def test_broken_checkpoints_and_orientations_are_explained(make_model: Callable[
     model = make_model()
     checkpoint = model / "fold_0" / "checkpoint_final.pth"
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    with pytest.raises(UserError, match="does not load"):
+    with pytest.raises(UserError, match="is not a checkpoint of nnU-Net, or is cut short"):
         TextGuidedPredictor.from_model_folder(model, device="cpu")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import io
 import json
 from html.parser import HTMLParser
@@ -150,3 +151,22 @@ def test_missing_image_is_named(predicted: Path):
     (predicted / "images" / "c1_0000.nii.gz").unlink()
     with pytest.raises(UserError, match=r"c1_0000\.nii\.gz"):
         report_folder(predicted / "pred", predicted / "images", predicted / "out")
+
+
+EVIL = "\"><script>alert('x')</script>{0}{{y}}%s&"
+
+
+def test_names_are_escaped_wherever_they_stand():
+    finding = {"structure": EVIL, "finding": EVIL, "probability": 0.5, "threshold": 0.5, "present": True}
+    finding |= {"centroid_mm": [1, 2, 3]}
+    structure = {"structure": EVIL, "volume_mm3": 1.0, "extent_mm": [1.0, 2.0, 3.0]}
+    content = {"case": EVIL, "model": {EVIL: EVIL}, "findings": [finding], "structures": [structure]}
+    page = report_page(content, b"")
+    assert "<script" not in page
+    assert page.count(html.escape(EVIL)) == 7  # title and heading, two of the finding, the structure, the model's two
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is(labels: np.ndarray):
+    image = np.zeros(labels.shape, np.float32)
+    pictures = [draw_report(image, labels, {1: name, 2: "S"}, (4.0, 1.0, 1.0), []) for name in (r"$\frac$", r"$x")]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided.cli.doctor_checks.check import Check
+from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.image_headers import read_image_header
 from nnunet_textguided.nnunet_paths import missing_paths, require_paths
 
 USE_OURS = "nnUNetv2_predict ignores orientation; use nnunet_textguided predict, which turns such images itself."
@@ -32,7 +33,7 @@ def check_dataset(dataset_id: int, images: Path | None = None) -> list[Check]:
         mend = "Convert the data (nnunet_textguided convert)." if not folders else "Keep one; a number stands for one."
         return [Check(name, "FAIL", found, mend)]
     try:
-        dataset_json = load_json(folders[0] / "dataset.json")
+        dataset_json = read_dataset_json(folders[0] / "dataset.json")
         training = _training_images(folders[0], dataset_json)
     except (UserError, KeyError, TypeError, AssertionError, OSError) as error:
         mend = f"Compare {folders[0] / 'dataset.json'} with nnU-Net's description of the format."
@@ -46,7 +47,7 @@ def _check_orientations(
     ending = dataset_json["file_ending"]
     if not training:
         return [Check(folder.name, "FAIL", f"no {ending} images in {folder}", "Convert the data again.")]
-    canonical = dataset_json.get("text_guidance", {}).get("orientation")
+    canonical = block_of(dataset_json).get("orientation")
     label = f"{folder.name} imagesTr"
     try:
         found = orientations(training)
@@ -112,18 +113,11 @@ def orientations(files: Iterable[Path]) -> dict[str, list[str]]:
     """
     import SimpleITK
 
-    reader = SimpleITK.ImageFileReader()
     codes: dict[str, str] = {}
     for file in files:
-        reader.SetFileName(str(file))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"Expected an image that SimpleITK reads at {file}: {reason}") from error
-        is_volume = reader.GetDimension() == 3
+        header = read_image_header(file)
         orient = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines
-        codes[file.name] = orient(reader.GetDirection()) if is_volume else "none"
+        codes[file.name] = orient(header.direction) if len(header.size) == 3 else "none"
     counts = Counter(codes.values())
     return {code: [name for name, c in codes.items() if c == code] for code, _ in counts.most_common()}
 
@@ -131,7 +125,5 @@ def orientations(files: Iterable[Path]) -> dict[str, list[str]]:
 def _training_images(folder: Path, dataset_json: dict[str, Any]) -> list[Path]:
     from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
-    if not isinstance(dataset_json, dict) or "file_ending" not in dataset_json:
-        raise UserError("expected an object with file_ending, labels, ... in dataset.json")
     cases = get_filenames_of_train_images_and_targets(str(folder), dataset_json)
     return [Path(image) for case in cases.values() for image in case["images"]]

@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nnunet_textguided.figure_text import literal
+
 WIDTH = 10.5
 """Inches of a figure that fills the page."""
 FONT_SIZE = 9.0
@@ -121,12 +123,3 @@ def line_handle(label: str, style: SystemStyle, marker: bool = True) -> Line2D:
     """
     dots = {**style.dots, **style.line, "markersize": 5} if marker else style.line
     return Line2D([], [], label=literal(label), **dots)
-
-
-def literal(text: str) -> str:
-    """Return text that Matplotlib prints as it is: a dollar sign starts no formula.
-
-    Args:
-        text: What to show, such as a label.
-    """
-    return text.replace("$", r"\$")

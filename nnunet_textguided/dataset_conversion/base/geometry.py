@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
+from nnunet_textguided.image_headers import read_image_header
 
 CANONICAL_ORIENTATION = "PIR"
 """DICOM code of the axes x, y, z: array slices then run to the right, rows to the feet, columns to the back."""
@@ -77,6 +78,10 @@ def read_volume(path: Path) -> sitk.Image:
     """
     if not path.is_file():
         raise CaseError(f"{path}: expected an image file, found nothing there")
+    try:
+        read_image_header(path)
+    except UserError as error:
+        raise CaseError(f"{path}: is damaged, incomplete or not an image; fetch it again ({error})") from error
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

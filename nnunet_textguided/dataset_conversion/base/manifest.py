@@ -11,6 +11,7 @@ from typing import Any
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
+from nnunet_textguided.safe_names import check_name
 
 MANIFEST_FILE = "manifest.json"
 ACCEPTED = "accepted"
@@ -64,9 +65,11 @@ class Manifest:
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             raise UserError(f"{path} is not a conversion manifest of format {_FORMAT}. Remove {folder} to start anew.")
         try:
-            return cls(**content)
+            manifest = cls(**content)
         except TypeError as error:
             raise UserError(f"{path} is not a conversion manifest: {error}. Remove {folder} to start anew.") from error
+        _check(manifest, path)
+        return manifest
 
     def save(self, folder: Path) -> None:
         """Write the manifest, cases in order.
@@ -90,6 +93,18 @@ class Manifest:
         pause = max(_SECONDS_BETWEEN_SAVES, self._save_seconds / _SHARE_OF_TIME)
         if time.monotonic() - self._last_save > pause:
             self.save(folder)
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """Refuse entries of another form, and case names that lead to files outside the data set."""
+    kinds = {"options": dict, "cases": dict, "problems": dict, "skipped": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(manifest, name), kind)]
+    if wrong:
+        raise UserError(f"{path} is not a conversion manifest: {', '.join(wrong)} cannot be so.")
+    for case, record in manifest.cases.items():
+        check_name(case, f"{path}, cases")
+        if not isinstance(record, dict) or not isinstance(record.get("files", {}), dict):
+            raise UserError(f"{path} is not a conversion manifest: the record of {case} cannot be so.")
 
 
 def hash_of_files(hashes: Mapping[str, str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
+from nnunet_textguided.splits_file import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,7 @@ def load_splits(path: Path, patients: Mapping[str, str]) -> Splits:
     Raises:
         UserError: Another form, a case that does not exist, or a patient on both sides of a fold.
     """
-    splits = load_json(path)
-    if not _is_splits(splits):
-        raise UserError(f'{path}: expected a list of {{"train": [cases], "val": [cases]}}, one a fold.')
+    splits = read_splits(path)
     members = {case: [case] for case in patients}
     for patient in set(patients.values()) - set(patients):
         members[patient] = sorted(case for case in patients if patients[case] == patient)
@@ -116,17 +114,3 @@ def install_splits(raw_folder: Path, preprocessed_folder: Path, overwrite: bool 
         return False
     save_json_atomic(splits, target)
     return True
-
-
-def _is_splits(content: Any) -> bool:
-    """Tell whether JSON content has the form of splits_final.json."""
-    return (
-        isinstance(content, list)
-        and len(content) > 0
-        and all(
-            isinstance(split, dict)
-            and {"train", "val"} == set(split)
-            and all(isinstance(side, list) and all(isinstance(case, str) for case in side) for side in split.values())
-            for split in content
-        )
-    )

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.limits import TABLE_MB, read_limited
 
 _ENCODINGS = ("utf-8-sig", "utf-16", "cp1252")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -34,26 +35,36 @@ def read_rows(
         spellings: Other spelling -> the column that is meant.
 
     Yields:
-        Line number, and column (spelled as `plain` does) -> cell, blanks at its ends removed.
+        Line number, and column (spelled as `plain` does) -> cell, blanks at its ends removed; empty where the row ends
+        too early.
 
     Raises:
-        UserError: The file is missing or no text, or a column is missing; the text says which.
+        UserError: The file is missing, too large or no text, or a column is missing; the text says which.
     """
     try:
-        content = path.read_bytes()
+        content = read_limited(path, TABLE_MB)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     text = _decode(content, path)
     first_line = text.split("\n", 1)[0]
     separator = max(_SEPARATORS, key=first_line.count)
     reader = csv.reader(StringIO(text), delimiter=separator)
-    header = [(spellings or {}).get(plain(name), plain(name)) for name in next(reader, [])]
+    rows = _rows(reader, path)
+    header = [(spellings or {}).get(plain(name), plain(name)) for name in next(rows, [])]
     missing = [name for name in columns if name not in header]
     if missing:
         raise UserError(f"{path}, line 1: expected the columns {', '.join(columns)}; missing are {', '.join(missing)}.")
-    for cells in reader:
+    for cells in rows:
         if any(cell.strip() for cell in cells):
-            yield reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+            padded = [*(cell.strip() for cell in cells), *[""] * (len(header) - len(cells))]
+            yield reader.line_num, dict(zip(header, padded, strict=False))
+
+
+def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: is no CSV: {error}.") from error
 
 
 def _decode(content: bytes, path: Path) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import SimpleITK as sitk
 from tqdm import tqdm
 
+from nnunet_textguided.csv_cells import write_rows
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.completion.draft_folder import DraftFolder
 from nnunet_textguided.dataset_conversion.completion.grid import read_on_grid
@@ -17,7 +17,6 @@ from nnunet_textguided.dataset_conversion.completion.measures import Measure, me
 from nnunet_textguided.dataset_conversion.completion.plausibility import Doubt, find_doubts, score
 from nnunet_textguided.dataset_conversion.completion.ranges import what_is_usual
 from nnunet_textguided.dataset_conversion.completion.raw_dataset import Annotated, RawDataset
-from nnunet_textguided.files import atomic_path
 
 REVIEW_FILE = "review.csv"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -96,10 +95,9 @@ def write_review(reviews: Sequence[CaseReview], folder: Path) -> Path:
     Raises:
         UserError: The folder cannot be written to.
     """
-    rows = [(_plain(r.case), int(r.score > 0), r.score, _plain(r.reasons)) for r in reviews]
+    rows = [(r.case, int(r.score > 0), r.score, r.reasons) for r in reviews]
     path = folder / REVIEW_FILE
-    with atomic_path(path) as temporary:
-        pd.DataFrame(rows, columns=["case", "doubtful", "score", "reasons"]).to_csv(temporary, index=False)
+    write_rows([("case", "doubtful", "score", "reasons"), *rows], path)
     return path
 
 
@@ -118,8 +116,3 @@ def _measures_of_masks(dataset: RawDataset, cases: Collection[str]) -> list[dict
 
 def _measures(mask: sitk.Image, names: Mapping[int, str]) -> dict[str, Measure]:
     return measure_structures(sitk.GetArrayViewFromImage(mask), names, mask.GetSpacing()[::-1], mask.GetDirection())
-
-
-def _plain(text: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

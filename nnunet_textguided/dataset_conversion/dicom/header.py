@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.dicom.parse import parse_header, transfer_syntax
 from nnunet_textguided.dataset_conversion.dicom.tags import number, required_numbers, text, words
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.image_headers import check_plausible
 
 Vector = tuple[float, float, float]
 
@@ -25,6 +27,7 @@ _KEYWORDS = (
 )  # fmt: skip
 _TAGS = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
 _AXIS_TOLERANCE = 1e-2  # of unit length and right angle, as for other images (base/geometry.py)
+_MAX_PIXELS = 1 << 26  # 8192 x 8192; a small compressed file can announce more
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         int(required_numbers(dataset, keyword, 1, path, positive=True)[0])
         for keyword in ("Rows", "Columns", "BitsAllocated")
     )
+    _check_plausible((columns, rows), (between_columns, between_rows), bits, path)
     instance_number, thickness = number(dataset, "InstanceNumber"), number(dataset, "SliceThickness")
     return SliceHeader(
         path=path,
@@ -151,6 +155,17 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         bits=bits,
         pixel_bytes=pixel_bytes,
     )
+
+
+def _check_plausible(size: tuple[int, int], spacing: tuple[float, float], bits: int, path: Path) -> None:
+    try:
+        check_plausible(size, spacing, path)
+    except UserError as error:
+        raise CaseError(str(error)) from error
+    if size[0] * size[1] > _MAX_PIXELS or bits > 64:
+        raise CaseError(
+            f"{path}: its header says {size[0]} x {size[1]} pixels of {bits} bits, which no scanner makes; leave it out"
+        )
 
 
 def _axes(dataset: Dataset, path: Path) -> tuple[Vector, Vector]:

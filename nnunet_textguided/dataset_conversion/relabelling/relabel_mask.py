@@ -19,7 +19,8 @@ from nnunet_textguided.dataset_conversion.label_maps.spine_labels import BACKGRO
 from nnunet_textguided.dataset_conversion.label_maps.spineps import SACRUM
 from nnunet_textguided.dataset_conversion.label_maps.spineps_instances import instance_map
 from nnunet_textguided.dataset_conversion.label_maps.table import Choices, Table, build_table
-from nnunet_textguided.nifti import IncompleteFileError, check_complete
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.image_headers import read_image
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,9 @@ def read_codes(path: Path) -> tuple[sitk.Image, np.ndarray]:
         CaseError: Unreadable, cut short, more than one value a voxel, or values that are not label codes.
     """
     try:
-        check_complete(path)
-        image = sitk.ReadImage(str(path))
-    except IncompleteFileError as error:
-        raise CaseError(str(error)) from error
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise CaseError(f"cannot be read as an image, is it damaged or incomplete? ({reason})") from error
+        image = read_image(path)
+    except UserError as error:
+        raise CaseError(f"cannot be read as an image, is it damaged or incomplete? ({error})") from error
     if image.GetDimension() not in (2, 3) or image.GetNumberOfComponentsPerPixel() != 1:
         raise CaseError(
             f"expected a mask in 2D or 3D with one value a voxel, got {image.GetDimension()}D with size "
