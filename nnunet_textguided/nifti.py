@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from nnunet_textguided.errors import UserError
 
@@ -90,7 +91,7 @@ def _found_bytes(path: Path, expected: int) -> tuple[int, bool]:
     return found, True
 
 
-def _open(path: Path):
+def _open(path: Path) -> BinaryIO | gzip.GzipFile:
     return gzip.open(path) if _is_gzip(path) else open(path, "rb")
 
 

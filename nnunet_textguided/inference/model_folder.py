@@ -145,12 +145,15 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
         ModelFolderError: The trainer is not found, or weights do not load.
     """
     ext_path.activate()
+    predictor: Any
     if has_findings(model):
-        from nnunet_textguided.inference.finding_predictor import FindingPredictor as predictor_class
-    else:
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor as predictor_class
+        from nnunet_textguided.inference.finding_predictor import FindingPredictor
 
-    predictor = predictor_class(**options)
+        predictor = FindingPredictor(**options)
+    else:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+        predictor = nnUNetPredictor(**options)
     try:
         predictor.initialize_from_trained_model_folder(str(model.path), model.folds, model.checkpoint)
     except (RuntimeError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:

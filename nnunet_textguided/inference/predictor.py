@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,21 +117,22 @@ class TextGuidedPredictor:
         Raises:
             UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file.
         """
+        code: str | None = None
+        origin: Sequence[float] = (0.0, 0.0, 0.0)
         if isinstance(image, np.ndarray):
-            array, code, origin = self._check_array(image, spacing), None, (0.0, 0.0, 0.0)
+            array, mm = self._check_array(image, spacing)
             if direction is not None and self.orientation is not None:
                 code = direction_code(direction)
         elif spacing is not None or direction is not None:
             raise InputError("Files bring their own spacing and direction: give these two with arrays only.")
         else:
             paths = [image] if isinstance(image, str | Path) else list(image)
-            array, spacing, code = self._read([Path(path) for path in paths])
+            array, mm, code = self._read([Path(path) for path in paths])
             header = read_header(Path(paths[0]))
             direction, origin = header.direction, header.origin
-        spacing, code = tuple(float(mm) for mm in spacing), code or self.orientation
-        labels, maps, raw = self._predict_array(array, spacing, code, probabilities)
-        findings = () if raw is None else self._findings(labels, spacing, direction, origin, raw)
-        return Segmentation(labels, dict(self.names), spacing, maps, findings)
+        labels, maps, raw = self._predict_array(array, mm, code or self.orientation, probabilities)
+        findings = () if raw is None else self._findings(labels, mm, direction, origin, raw)
+        return Segmentation(labels, dict(self.names), mm, maps, findings)
 
     def _predict_array(
         self, array: np.ndarray, spacing: tuple[float, ...], code: str | None, probabilities: bool
@@ -139,7 +140,7 @@ class TextGuidedPredictor:
         """Labels and probabilities in the array's layout, and finding maps with nnU-Net's properties."""
         target = self.orientation
         turned, turned_spacing = array, list(spacing)
-        if target is not None:
+        if target is not None and code is not None:  # a model that knows its orientation always has a code to compare
             turned, turned_spacing = reorient_array(array, code, target), reorient_spacing(spacing, code, target)
         turned, raw = turned.astype(np.float32, copy=False), None
         with _quiet():
@@ -152,7 +153,8 @@ class TextGuidedPredictor:
                 )
                 outputs = result if probabilities else (result, None)
         labels, maps = (
-            out if out is None or target is None else reorient_array(np.asarray(out), target, code) for out in outputs
+            out if out is None or target is None or code is None else reorient_array(np.asarray(out), target, code)
+            for out in outputs
         )
         return labels, maps, raw
 
@@ -183,7 +185,9 @@ class TextGuidedPredictor:
         grid = ModelGrid.of_case(maps.shape[1:], properties, self.model.plans["transpose_forward"])
         return tuple(reader.read(maps, image, grid))
 
-    def _check_array(self, image: np.ndarray, spacing: Sequence[float] | None) -> np.ndarray:
+    def _check_array(
+        self, image: np.ndarray, spacing: Sequence[float] | None
+    ) -> tuple[np.ndarray, tuple[float, float, float]]:
         channels = self.model.num_channels
         array = image[None] if image.ndim == 3 and channels == 1 else image
         if array.ndim != 4 or array.shape[0] != channels or 0 in array.shape:
@@ -195,9 +199,10 @@ class TextGuidedPredictor:
             raise InputError(f"Expected an array of real numbers, got {array.dtype}.")
         if spacing is None or len(spacing) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
             raise InputError(f"Expected spacing=(z, y, x) in mm, all above 0, got {spacing}.")
-        return array
+        z, y, x = spacing
+        return array, (float(z), float(y), float(x))
 
-    def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, ...], str | None]:
+    def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, float, float], str | None]:
         """Return a case's array, spacing (z, y, x) and orientation code, in the layout of its first channel."""
         import SimpleITK as sitk
 
@@ -214,7 +219,8 @@ class TextGuidedPredictor:
                 channels.append(reorient_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file))), own, code))
             except RuntimeError as error:
                 raise InputError(f"{file} is not a readable image: {error}") from error
-        return np.stack(channels), read_header(files[0]).spacing[::-1], code
+        x, y, z = read_header(files[0]).spacing
+        return np.stack(channels), (z, y, x), code
 
 
 def _label_names(model: ModelFolder) -> dict[int, str]:
@@ -228,7 +234,7 @@ def _label_names(model: ModelFolder) -> dict[int, str]:
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Send nnU-Net's prints to the log: a library call has no business on somebody's standard output."""
 
     class _ToLog:
