@@ -16,6 +16,7 @@ from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_mo
 from nnunet_textguided.inference.predict_settings import choose_device
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
 from nnunet_textguided.inference.segmentation import Segmentation
+from nnunet_textguided.inference.voxel_values import check_values
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -115,7 +116,7 @@ class TextGuidedPredictor:
             probabilities: Return them too.
 
         Raises:
-            UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file.
+            UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file, NaN.
         """
         code: str | None = None
         origin: Sequence[float] = (0.0, 0.0, 0.0)
@@ -199,18 +200,16 @@ class TextGuidedPredictor:
             raise InputError(f"Expected an array of real numbers, got {array.dtype}.")
         if spacing is None or len(spacing) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
             raise InputError(f"Expected spacing=(z, y, x) in mm, all above 0, got {spacing}.")
-        z, y, x = spacing
-        return array, (float(z), float(y), float(x))
+        check_values(array, "The image")
+        return array, (float(spacing[0]), float(spacing[1]), float(spacing[2]))
 
     def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, float, float], str | None]:
         """Return a case's array, spacing (z, y, x) and orientation code, in the layout of its first channel."""
         import SimpleITK as sitk
 
         if len(files) != self.model.num_channels:
-            raise InputError(
-                f"Expected {self.model.num_channels} file(s), one a channel, got {len(files)}: "
-                f"{', '.join(map(str, files))}."
-            )
+            found = ", ".join(map(str, files))
+            raise InputError(f"Expected {self.model.num_channels} file(s), one a channel, got {len(files)}: {found}.")
         code = source_orientation(files[0].name, files)
         channels = []
         for file in files:
@@ -219,6 +218,7 @@ class TextGuidedPredictor:
                 channels.append(reorient_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file))), own, code))
             except RuntimeError as error:
                 raise InputError(f"{file} is not a readable image: {error}") from error
+            check_values(channels[-1], str(file))
         x, y, z = read_header(files[0]).spacing
         return np.stack(channels), (z, y, x), code
 
