@@ -42,7 +42,14 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
-        "test": ["hypothesis>=6.100", "mypy>=1.15", "pytest>=7.4", "pytest-cov>=5", "pytest-timeout>=2.1", "ruff>=0.9"]
+        "test": [
+            "hypothesis>=6.100",
+            "mypy>=2.4,<3",
+            "pytest>=7.4",
+            "pytest-cov>=5",
+            "pytest-timeout>=2.1",
+            "ruff>=0.17",
+        ]
     },
     entry_points={"console_scripts": ["nnunet_textguided = nnunet_textguided.cli.main:main"]},
 )

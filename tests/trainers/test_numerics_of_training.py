@@ -50,8 +50,7 @@ def test_no_batch_makes_a_step_that_is_not_finite(make_trainer):
     trainer.initialize()
     trainer.network.train()
     for name, image in BATCHES.items():
-        for step in (trainer.train_step, trainer.validation_step):
-            assert math.isfinite(float(step(batch(image()))["loss"])), name
+        assert math.isfinite(float(trainer.train_step(batch(image()))["loss"])), name
         assert all(torch.isfinite(parameter).all() for parameter in trainer.network.parameters()), name
 
 
