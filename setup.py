@@ -38,6 +38,7 @@ setup(
         "pandas>=2.1",
         "scikit-learn>=1.3",
         "scipy>=1.11",
+        "setuptools>=68",  # triton of torch 2.6 imports it and does not say so; nnU-Net then finds no trainer
         "submitit>=1.5",
         "tqdm>=4.60",
     ],

@@ -73,7 +73,7 @@ def test_labels_are_as_large_as_the_image_and_probabilities_finite(
 
 def test_values_that_normalisation_turns_into_nan_are_counted() -> None:
     image = np.zeros(SHAPE, np.float32)
-    image[0, 0, :2], image[2, 1, 1] = np.nan, -np.inf
+    image[0, 0, :2], image[1, 1, 1] = np.nan, -np.inf
     assert bad_values(image, "case_0000.nii.gz").startswith("case_0000.nii.gz: 3 of 512 voxels")
     assert bad_values(np.full(SHAPE, -LARGEST_VALUE), "x") is None
     assert bad_values(np.full(SHAPE, 2**62), "x") is not None
