@@ -13,6 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from nnunet_textguided.errors import UserError
 
@@ -127,7 +128,7 @@ def _found_bytes(path: Path, expected: int) -> tuple[int, bool]:
     return found, True
 
 
-def _open(path: Path):
+def _open(path: Path) -> BinaryIO | gzip.GzipFile:
     return gzip.open(path) if _is_gzip(path) else open(path, "rb")
 
 

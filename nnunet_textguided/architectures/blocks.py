@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,10 +37,10 @@ def convolution(
         stride: One an axis; None = 1 everywhere.
         bias: Whether to add a bias.
     """
-    operation = {2: nn.Conv2d, 3: nn.Conv3d}[len(kernel)]
+    operations: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}  # one call for both; each wants tuples of its own length
     padding = tuple(size // 2 for size in kernel)
-    stride = tuple(stride) if stride is not None else 1
-    return operation(in_channels, out_channels, tuple(kernel), stride=stride, padding=padding, bias=bias)
+    strides = tuple(stride) if stride is not None else 1
+    return operations[len(kernel)](in_channels, out_channels, tuple(kernel), stride=strides, padding=padding, bias=bias)
 
 
 class ChannelNorm(nn.LayerNorm):

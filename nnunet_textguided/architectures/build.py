@@ -23,9 +23,9 @@ def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
     strides = level_strides(spec.pool_op_kernel_sizes)
     kernels = level_kernels(strides)
     encoder = build_encoder(spec.encoder, spec.input_channels, strides, spec.drop_path_rate)
-    stem_channels = (spec.pixel_width // 4, spec.pixel_width // 2)
+    wide, pixel, query = spec.widths
+    stem_channels = (pixel // 4, pixel // 2)
     skip_channels = [*stem_channels, *encoder.feature_info.channels()]
-    pixel, wide = spec.pixel_width, spec.decoder_width
     return TextGuidedNetwork(
         encoder=encoder,
         stem=Stem(spec.input_channels, stem_channels, (kernels[0], kernels[1]), strides[1]),
@@ -37,7 +37,7 @@ def build_text_guided_network(spec: NetworkSpec) -> TextGuidedNetwork:
             lesions=spec.num_findings > 0,
             deep_supervision=spec.deep_supervision,
         ),
-        queries=ClassQueries(spec.num_structures, spec.num_findings, spec.embedding_dim, spec.query_width),
-        query_decoder=QueryDecoder([skip_channels[5], skip_channels[4]], spec.query_width, mask_width=pixel),
+        queries=ClassQueries(spec.num_structures, spec.num_findings, spec.embedding_dim, query),
+        query_decoder=QueryDecoder([skip_channels[5], skip_channels[4]], query, mask_width=pixel),
         strides=strides,
     )

@@ -17,6 +17,8 @@ class ClassVectors(nn.Module):
         learned: A parameter (starts as unit normal noise) instead of a buffer (starts as zeros).
     """
 
+    vectors: torch.Tensor
+
     def __init__(self, count: int, dim: int, learned: bool) -> None:
         super().__init__()
         if learned:
@@ -43,12 +45,15 @@ class ClassQueries(nn.Module):
         self.num_structures = num_structures
         self.num_findings = num_findings
         self.embedding_dim = embedding_dim
-        learned = embedding_dim is None
-        self.seg_layers = ClassVectors(num_structures + num_findings, width if learned else embedding_dim, learned)
-        self.project = nn.Identity() if learned else nn.Linear(embedding_dim, width)
-        if not learned:
-            nn.init.normal_(self.project.weight, std=embedding_dim**-0.5)
-            nn.init.zeros_(self.project.bias)
+        self.project: nn.Module
+        if embedding_dim is None:
+            self.seg_layers = ClassVectors(num_structures + num_findings, width, learned=True)
+            self.project = nn.Identity()
+        else:
+            self.seg_layers = ClassVectors(num_structures + num_findings, embedding_dim, learned=False)
+            self.project = project = nn.Linear(embedding_dim, width)
+            nn.init.normal_(project.weight, std=embedding_dim**-0.5)
+            nn.init.zeros_(project.bias)
         self.background = nn.Parameter(torch.randn(1, width))
         self.kind = nn.Parameter(0.02 * torch.randn(2, width))
 

@@ -9,8 +9,10 @@ block is preceded by a depth-wise 3 x 1 x 1 mixer that starts at zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
+from timm.models import FeatureListNet
 from torch import nn
 from torch.nn import functional as F
 
@@ -60,7 +62,10 @@ class ConvNeXtVolume(nn.Module):
         through_plane_strides: Cumulative strides of axis 0 at in-plane strides 4, 8, 16, 32.
     """
 
-    def __init__(self, slices: nn.Module, through_plane_strides: Sequence[int]) -> None:
+    stem_0: nn.Conv2d
+    stem_1: nn.Module
+
+    def __init__(self, slices: FeatureListNet, through_plane_strides: Sequence[int]) -> None:
         super().__init__()
         self.feature_info = slices.feature_info
         for name, module in slices.named_children():
@@ -76,7 +81,8 @@ class ConvNeXtVolume(nn.Module):
             for stage, channels in zip(stages, self.feature_info.channels(), strict=True)
         )
 
-    def _stages(self) -> list[nn.Module]:
+    def _stages(self) -> list[Any]:
+        """Timm's `ConvNeXtStage`s; torch knows no more of what hangs on a module than tensor or module."""
         return [self.get_submodule(f"stages_{i}") for i in range(4)]
 
     def slice_factors(self) -> dict[str, int]:
@@ -101,7 +107,7 @@ class ConvNeXtVolume(nn.Module):
             if index > 0:
                 x = stage.downsample[1](merge_slices(stage.downsample[0](x), self.factors[index]))
             depth = x.shape[0] // batch
-            for mixer, block in zip(mixers, stage.blocks, strict=True):
+            for mixer, block in zip(cast(nn.ModuleList, mixers), stage.blocks, strict=True):
                 x = block(mixer(x, depth))
             features.append(x.unflatten(0, (batch, depth)).transpose(1, 2))
         return features
@@ -111,10 +117,10 @@ def _over_slices(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
     """The same convolution reading `factor` slices stacked as channels, kernels repeated and divided by it."""
     if factor == 1:
         return conv
-    lifted = nn.Conv2d(conv.in_channels * factor, conv.out_channels, conv.kernel_size, conv.stride, bias=True)
-    with torch.no_grad():
-        lifted.weight.copy_(repeat_over_slices(conv.weight, factor))
-        lifted.bias.copy_(conv.bias)
+    (height, width), (down, right) = conv.kernel_size, conv.stride
+    lifted = nn.Conv2d(conv.in_channels * factor, conv.out_channels, (height, width), (down, right), bias=True)
+    state = {"weight": repeat_over_slices(conv.weight.detach(), factor), "bias": conv.bias}
+    lifted.load_state_dict(state)
     return lifted
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import timm
-from torch import nn
+from timm.models import FeatureListNet
 
 from nnunet_textguided.architectures.convnext_volume import ConvNeXtVolume
 from nnunet_textguided.architectures.encoder_names import check_encoder_name
@@ -13,7 +14,7 @@ from nnunet_textguided.architectures.encoder_names import check_encoder_name
 
 def build_encoder(
     name: str, input_channels: int, strides: Sequence[Sequence[int]], drop_path_rate: float = 0.0
-) -> nn.Module:
+) -> FeatureListNet | ConvNeXtVolume:
     """Build an encoder with random weights; nothing is downloaded.
 
     Args:
@@ -37,7 +38,7 @@ def build_encoder(
     )
 
 
-def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float = 0.0) -> nn.Module:
+def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float = 0.0) -> FeatureListNet:
     """Timm's own 2D feature network.
 
     Args:
@@ -45,7 +46,7 @@ def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float 
         input_channels: Image channels.
         drop_path_rate: Stochastic depth.
     """
-    return timm.create_model(
+    network = timm.create_model(
         architecture,
         pretrained=False,
         features_only=True,
@@ -53,3 +54,4 @@ def slice_encoder(architecture: str, input_channels: int, drop_path_rate: float 
         in_chans=input_channels,
         drop_path_rate=drop_path_rate,
     )
+    return cast(FeatureListNet, network)  # what `features_only` makes of it

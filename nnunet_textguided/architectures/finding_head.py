@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import nn
@@ -41,7 +42,8 @@ class FindingHead(nn.Module):
         kernels, point = level_kernels(strides), (1,) * len(strides[0])
         classifier = convolution(LESION_CHANNELS, num_findings, point)
         nn.init.normal_(classifier.weight, std=0.5 * LESION_CHANNELS**-0.5)
-        nn.init.zeros_(classifier.bias)
+        if classifier.bias is not None:  # as torch has it: a convolution may have none
+            nn.init.zeros_(classifier.bias)
         # named so, `-pretrained_weights` works from a network without findings to one with, and back
         self.seg_layers = nn.ModuleDict(
             {
@@ -65,7 +67,8 @@ class FindingHead(nn.Module):
             Logits (B, F, ...) at full resolution, float32, one value a cell of the second skip's grid.
         """
         layers = self.seg_layers
-        *finer, coarsest = [lateral(skip) for lateral, skip in zip(layers["laterals"], skips[1:], strict=True)]
+        laterals = cast(nn.ModuleList, layers["laterals"])
+        *finer, coarsest = [lateral(skip) for lateral, skip in zip(laterals, skips[1:], strict=True)]
         half = coarsest
         for feature, factors in zip(reversed(finer), reversed(self.factors[1:]), strict=True):
             half = upsample(half, factors) + feature

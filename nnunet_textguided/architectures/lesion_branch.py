@@ -83,7 +83,9 @@ class LesionBranch(LesionFeatures):
         self.to_structures = convolution(channels, pixel_channels, (1,) * len(stride), bias=False)
         nn.init.zeros_(self.to_structures.weight)
 
-    def forward(self, stem: torch.Tensor, half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(  # type: ignore[override]  # the features, and one output more
+        self, stem: torch.Tensor, half: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Look for lesions.
 
         Args:

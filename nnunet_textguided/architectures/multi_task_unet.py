@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -23,8 +25,8 @@ class MultiTaskUNet(nn.Module):
 
     def __init__(self, unet: nn.Module, finding_head: FindingHead | None = None) -> None:
         super().__init__()
-        self.encoder = unet.encoder
-        self.decoder = unet.decoder
+        self.encoder: Any = unet.encoder  # nnU-Net's modules, of which no more is typed than that they are modules
+        self.decoder: Any = unet.decoder
         self.finding_head = finding_head
 
     @property
@@ -72,5 +74,6 @@ def multi_task_unet(unet: nn.Module, num_findings: int) -> MultiTaskUNet:
     """
     if num_findings == 0:
         return MultiTaskUNet(unet)
-    strides = np.cumprod(unet.encoder.strides, axis=0).tolist()
-    return MultiTaskUNet(unet, FindingHead(unet.encoder.output_channels, strides, num_findings))
+    encoder: Any = unet.encoder
+    strides = np.cumprod(encoder.strides, axis=0).tolist()
+    return MultiTaskUNet(unet, FindingHead(encoder.output_channels, strides, num_findings))

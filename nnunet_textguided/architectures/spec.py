@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -70,6 +71,11 @@ class NetworkSpec:
         return len(self.pool_op_kernel_sizes[0])
 
     @property
+    def widths(self) -> tuple[int, int, int]:
+        """Of decoder, pixel features and queries, none of them left open."""
+        return cast(tuple[int, int, int], (self.decoder_width, self.pixel_width, self.query_width))
+
+    @property
     def num_structures(self) -> int:
         """Number of segmentation channels without background."""
         return self.num_classes - 1
@@ -117,7 +123,7 @@ def level_kernels(strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     Args:
         strides: Cumulative strides of the levels, full resolution first.
     """
-    kernels = []
+    kernels: list[tuple[int, ...]] = []
     for k, stride in enumerate(strides):
         if len(stride) == 2:
             kernels.append((3, 3))

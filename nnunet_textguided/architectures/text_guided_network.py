@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from nnunet_textguided.architectures.blocks import upsample
-from nnunet_textguided.architectures.pixel_decoder import PixelFeatures
+from nnunet_textguided.architectures.class_queries import ClassQueries
+from nnunet_textguided.architectures.pixel_decoder import PixelDecoder, PixelFeatures
 from nnunet_textguided.architectures.query_decoder import MaskVectors
 
 
@@ -34,8 +36,8 @@ class TextGuidedNetwork(nn.Module):
         *,
         encoder: nn.Module,
         stem: nn.Module,
-        decoder: nn.Module,
-        queries: nn.Module,
+        decoder: PixelDecoder,
+        queries: ClassQueries,
         query_decoder: nn.Module,
         strides: Sequence[Sequence[int]],
     ) -> None:
@@ -162,4 +164,5 @@ def crop(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         x: (B, C, ...).
         size: One number an axis.
     """
-    return x[(..., *(slice(0, n) for n in size))]
+    window: tuple[Any, ...] = (..., *(slice(0, n) for n in size))
+    return x[window]

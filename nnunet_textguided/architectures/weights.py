@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -134,7 +134,7 @@ def _from_timm(encoder_name: str) -> tuple[dict[str, torch.Tensor], dict[str, An
             f"timm could not load the pretrained weights of {encoder_name}: {error}. Ways out: another tag, a local "
             "file with those weights, or no pretrained weights (none)."
         ) from error
-    config = model.pretrained_cfg
+    config = cast(dict[str, Any], model.pretrained_cfg)
     state = model.state_dict()
     digest = hashlib.sha256()
     for key, value in state.items():
@@ -150,7 +150,7 @@ def _from_timm(encoder_name: str) -> tuple[dict[str, torch.Tensor], dict[str, An
 
 
 def _load(encoder: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    factors = encoder.slice_factors() if hasattr(encoder, "slice_factors") else {}
+    factors: dict[str, int] = getattr(encoder, "slice_factors", dict)()
     read = encoder.get_parameter(STEM_KERNEL).shape[1]
     lifted = lift_encoder_state(state, read // factors.get(STEM_KERNEL, 1), factors)
     result = encoder.load_state_dict(lifted, strict=False)

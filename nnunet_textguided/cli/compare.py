@@ -6,7 +6,7 @@ import argparse
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnunet_textguided.cli.predict import TRUST_HELP
 from nnunet_textguided.errors import UserError
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Of this command.
     """
-    add, many = parser.add_argument, {"nargs": "+", "default": []}
+    many: dict[str, Any] = {"nargs": "+", "default": []}
+    add = parser.add_argument
     add("-d", nargs="+", required=True, metavar="DATASET", help="data sets, by number or name; a table each")
     add("-c", nargs="+", default=["2d"], metavar="CONFIGURATION", help="configurations; a table each")
     add("-f", nargs="+", type=int, metavar="FOLD", help="folds; all of splits_final.json if left out")

@@ -12,6 +12,7 @@ from nnunet_textguided.errors import UserError
 
 if TYPE_CHECKING:
     from nnunet_textguided.dataset_conversion.completion.draft_folder import DraftFolder
+    from nnunet_textguided.dataset_conversion.completion.draft_sources import DraftSource
 
 PROBLEMS = 1
 _SHOWN = 10
@@ -68,7 +69,7 @@ def _draft(args: argparse.Namespace, drafts: DraftFolder) -> dict[str, str]:
     if (args.m is None) == (args.masks is None):
         raise UserError("Name where drafts come from: a trained model (-m MODEL_FOLDER), or masks (--masks FOLDER).")
     if args.m is None:
-        source = MaskSource(drafts.dataset, args.masks)
+        source: DraftSource = MaskSource(drafts.dataset, args.masks)
     else:
         device = choose_device(args.device).type
         set_threads(device)

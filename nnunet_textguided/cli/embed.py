@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     if args.overwrite:
         guidance = replace(guidance, bank=None)
     bank, guidance = ensure_bank(guidance, folder, args.plans, dataset_json, args.overwrite)
-    plans[BLOCK]["bank"] = guidance.bank
+    about = plans[BLOCK]["bank"] = guidance.bank or {}
     save_json_atomic(plans, folder / f"{args.plans}.json")
-    print(f"{folder / guidance.bank['file']}: {len(bank.names)} names, {guidance.bank['embedding_dim']} wide")
+    print(f"{folder / about['file']}: {len(bank.names)} names, {about['embedding_dim']} wide")
     print(f"  text model {bank.model}, weights {bank.weights}, licence {bank.licence}")
     if bank.pretraining:
         print(f"  pretrained: {bank.pretraining}")
-    print(f"  sha256 {guidance.bank['sha256']}")
+    print(f"  sha256 {about['sha256']}")
     if args.show:
         _show(bank, args.show)
     return 0

@@ -171,7 +171,7 @@ def launch_process(command: Sequence[str], environment: Mapping[str, str], log: 
             start_new_session=True,
         )
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 stream.write(line)
                 stream.flush()
                 if re.search(progress, line):

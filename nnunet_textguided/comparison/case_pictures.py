@@ -84,12 +84,13 @@ def _picture(comparison: Comparison, folders: Folders, rank: str, case: str) -> 
     if lacking:
         return _skipped(name, title, f"not drawn, as {' and '.join(lacking)} are not on this machine.")
     found = {s.label: _prediction_file(grid, s, folders, case, ending) for s in grid.systems}
-    predictions = {label: read_image(file) for label, file in found.items() if file is not None}
+    files = {label: file for label, file in found.items() if file is not None}
+    predictions = {label: read_image(file) for label, file in files.items()}
     if not predictions:
         return _skipped(name, title, "not drawn, as no system's prediction is on this machine.")
     truth = read_image(truth_file)
     for label, prediction in predictions.items():
-        _check_size(case, found[label], prediction, truth)
+        _check_size(case, files[label], prediction, truth)
     codes = {"truth": _array(truth), **{label: _array(one) for label, one in predictions.items()}}
     image = _array(read_image(image_file))
     index = choose_slice(image.shape[0], codes["truth"])

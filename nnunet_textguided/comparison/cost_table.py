@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from nnunet_textguided.comparison.record import RunRecord
 COSTS = ("parameters", "seconds_per_epoch", "seconds_per_case", "training_memory_mb", "inference_memory_mb")
 
 
-def cost_table(records: dict[str, Sequence[RunRecord]]) -> pd.DataFrame:
+def cost_table(records: Mapping[str, Sequence[RunRecord]]) -> pd.DataFrame:
     """Return a row a system.
 
     Args:

@@ -100,9 +100,11 @@ def resample(part: pd.DataFrame, seed: int, repeats: int) -> Distribution:
     drawn = draw_cases(len(names), repeats if len(names) > 1 else 0, seed)
     each = []
     for _, positions in part.groupby("repeat", sort=False).indices.items():
-        columns, case = [part[c].to_numpy()[positions] for c in _INPUT], codes[positions]
+        (truth, probability, positive), case = (part[c].to_numpy()[positions] for c in _INPUT), codes[positions]
         step = max(1, _BLOCK // max(1, len(positions)))
-        blocks = [weighted_scores(*columns, drawn[k : k + step, case]) for k in range(0, len(drawn), step)]
+        blocks = [
+            weighted_scores(truth, probability, positive, drawn[k : k + step, case]) for k in range(0, len(drawn), step)
+        ]
         each.append({m: np.concatenate([block[m] for block in blocks] or [np.zeros(0)]) for m in MEASURES})
     return {m: _mean([scores[m] for scores in each]) for m in MEASURES}
 

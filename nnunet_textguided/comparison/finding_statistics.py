@@ -43,7 +43,8 @@ def finding_statistics(
         first, second = (point_scores(part).mean() for part in parts)
         n = parts[0]["case"].nunique()
         for measure in MEASURES:
-            row = _difference(first[measure], second[measure], *(each[measure] for each in spread), n)
+            one, other = (each[measure] for each in spread)
+            row = _difference(first[measure], second[measure], one, other, n)
             rows.append({"measure": PREFIX + measure, "system": system, "reference": reference, **row})
     if not rows:
         return pd.DataFrame()

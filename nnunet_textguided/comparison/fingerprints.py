@@ -145,7 +145,7 @@ def preprocessed_content(folder: Path, cases: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: A case has no preprocessed file.
     """
-    content = {}
+    content: dict[str, str] = {}
     for case in sorted(cases):
         files = [file for suffix in CASE_SUFFIXES if (file := folder / f"{case}{suffix}").is_file()]
         if not files:

@@ -90,7 +90,7 @@ def count(key: str, heading: str | None = None) -> Column:
 
     def text(row: Row) -> str:
         counted = row.get(key)
-        return number(counted, 0 if is_missing(counted) or float(counted).is_integer() else 1)
+        return number(counted, 0 if counted is None or is_missing(counted) or float(counted).is_integer() else 1)
 
     return Column(heading or key, text)
 

@@ -90,12 +90,17 @@ def run_jobs(
             f"--cluster slurm needs SLURM's commands {', '.join(SLURM_COMMANDS)} on the PATH: run this where you call "
             "sbatch, or leave --cluster out."
         )
-    waiting, running, outcomes = deque(jobs), [], []
+    waiting = deque(jobs)
+    running: list[_Started] = []
+    outcomes: list[JobOutcome] = []
     try:
         while waiting or running:
             while waiting and (options.limit is None or len(running) < options.limit):
                 started = _start(waiting.popleft(), work_of, options, logs, running)
-                (running if isinstance(started, _Started) else outcomes).append(started)
+                if isinstance(started, _Started):
+                    running.append(started)
+                else:
+                    outcomes.append(started)
             for started in [entry for entry in running if entry.handle.done()]:
                 running.remove(started)
                 outcomes.append(_outcome(started))

@@ -42,7 +42,11 @@ class Part:
     @property
     def structures(self) -> list[str]:
         """Its labels in the order of their codes, without background and ignore."""
-        return [name for name in sorted(self.labels, key=self.labels.get) if name not in (BACKGROUND_NAME, IGNORE_NAME)]
+        return [
+            name
+            for name in sorted(self.labels, key=self.labels.__getitem__)
+            if name not in (BACKGROUND_NAME, IGNORE_NAME)
+        ]
 
     @property
     def labels(self) -> dict[str, int]:

@@ -64,7 +64,7 @@ class TianchiCase(StudyCase):
         """Turn the points into decisions with a place in mm."""
         if self.annotation is None:
             return [], []
-        header = self._annotated_slice(series)
+        header = self._annotated_slice(series, self.annotation.instance)
         found = []
         for point in self.annotation.points:
             if point.structure is None:
@@ -82,12 +82,12 @@ class TianchiCase(StudyCase):
         """Return the annotation's hash."""
         return {"annotation": hashlib.sha256(repr(self.annotation).encode()).hexdigest()}
 
-    def _annotated_slice(self, series: Series) -> SliceHeader:
+    def _annotated_slice(self, series: Series, instance: str) -> SliceHeader:
         for headers in series.values():
             for header in headers:
-                if header.instance == self.annotation.instance:
+                if header.instance == instance:
                     return header
-        raise CaseError(f"the annotated slice {self.annotation.instance} is not among its files")
+        raise CaseError(f"the annotated slice {instance} is not among its files")
 
 
 def convert_tianchi(

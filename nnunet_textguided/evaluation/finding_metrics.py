@@ -78,10 +78,10 @@ def _score(part: pd.DataFrame) -> dict[str, float]:
 
 def _intervals(part: pd.DataFrame, repeats: int, seed: int) -> dict[str, float]:
     case, names = pd.factorize(part["case"])
-    columns = (part[name].to_numpy() for name in ("present", "probability", "positive"))
-    values = weighted_scores(*columns, draw_cases(len(names), repeats, seed)[:, case])
+    truth, probability, positive = (part[name].to_numpy() for name in ("present", "probability", "positive"))
+    values = weighted_scores(truth, probability, positive, draw_cases(len(names), repeats, seed)[:, case])
     tail = 100 * (1 - CONFIDENCE) / 2
-    limits = {}
+    limits: dict[str, float] = {}
     for metric in METRICS:
         defined = values[metric][np.isfinite(values[metric])]
         low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (float("nan"),) * 2

@@ -116,8 +116,15 @@ def store_operating_points(model: Path) -> dict[str, float]:
 
     Returns:
         Finding -> threshold.
+
+    Raises:
+        UserError: No fold has findings.
     """
     predicted = gather_findings(model)
+    if predicted is None:
+        raise UserError(
+            f"{model} has no findings (fold_X/validation/findings.csv), so there is no threshold to choose."
+        )
     known = predicted.dropna(subset="truth").assign(present=lambda rows: rows["truth"].astype(int))
     points = {name: round(value, 6) for name, value in choose_operating_points(known).items()}
     plans = load_json(model / "plans.json")

@@ -110,8 +110,8 @@ def _check_geometry(
     first, second = (properties[str(file)] for file in files)
     if not np.allclose(first["spacing"], second["spacing"], rtol=1e-3):
         problems.append(f"spacing (z, y, x) {_short(first['spacing'])} and {_short(second['spacing'])} mm")
-    first, second = first.get("sitk_stuff"), second.get("sitk_stuff")
-    if first is not None and second is not None and not problems:
+    first, second = first.get("sitk_stuff") or {}, second.get("sitk_stuff") or {}
+    if first and second and not problems:
         if np.abs(np.subtract(first["direction"], second["direction"])).max() > DIRECTION_TOLERANCE:
             problems.append(f"direction {_short(first['direction'])} and {_short(second['direction'])}")
         if np.abs(np.subtract(first["origin"], second["origin"])).max() > GRID_TOLERANCE * min(first["spacing"]):

@@ -157,7 +157,7 @@ def _check_header(path: Path, header: Iterable[str] | None) -> None:
 def _parse(row: dict[str, str | None], where: str) -> Annotation:
     if None in row or any(row[name] is None for name in COLUMNS):
         raise UserError(f"{where}: has more or fewer cells than the header.")
-    case, structure, finding, present = (original_cell(row[name].strip()) for name in COLUMNS)
+    case, structure, finding, present = (original_cell((row[name] or "").strip()) for name in COLUMNS)
     if present not in ("0", "1"):
         raise UserError(f"{where}: present is 1 or 0, got {present!r}. Leave out the row of what was not assessed.")
     cells = [(row.get(name) or "").strip() for name in POINT_COLUMNS]

@@ -55,7 +55,8 @@ def decode(
     box = _box_of_structures(labels, spacing)
     if box is None:
         return []
-    maps, labels = maps[(slice(None), *box)].astype(np.float32), labels[box]
+    every_finding = (slice(None), *box)
+    maps, labels = maps[every_finding].astype(np.float32), labels[box]
     tensor = torch.from_numpy(np.ascontiguousarray(labels.astype(np.int64)))
     if in_plane:
         regions = _as_one_volume(structure_regions(tensor, codes, spacing[1:]), len(codes), labels[0].size)

@@ -134,7 +134,7 @@ class FindingLoss(nn.Module):
         present = known.status == 1
         share = torch.ones_like(seen) if known.sizes is None else (seen / known.sizes[:, :, None].clamp_min(1))
         weights = torch.where(present, share.clamp(max=1), torch.ones_like(scores))
-        if marks is not None:
+        if marks is not None and known.pointed is not None:
             here = self._count(regions.pair, marks.marked, batch) > 0
             passed = (self._count(regions.pair, marks.unsure, batch) > 0) & ~here
             present = torch.where(known.pointed, here, present)

@@ -92,5 +92,6 @@ def _grow(bits: torch.Tensor, spacing: Sequence[float], margin_mm: float) -> tor
         window = [
             slice(n + shift, n + shift + size) for n, shift, size in zip(reach, offset, bits.shape[1:], strict=True)
         ]
-        grown |= padded[(slice(None), *window)]
+        everywhere = (slice(None), *window)
+        grown |= padded[everywhere]
     return grown

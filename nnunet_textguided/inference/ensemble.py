@@ -44,16 +44,16 @@ def ensemble_predictions(
     Raises:
         UserError: Too few folders, folders of different cases, or a .pkl that would run code.
     """
-    folders = [Path(folder) for folder in folders]
-    cases = _common_cases(folders)
+    paths = [Path(folder) for folder in folders]
+    cases = _common_cases(paths)
     for case in cases:  # nnU-Net unpickles them; it reads those of the first folder
-        load_small_pickle(folders[0] / f"{case}.pkl", "the properties nnU-Net writes beside probabilities", trust=trust)
+        load_small_pickle(paths[0] / f"{case}.pkl", "the properties nnU-Net writes beside probabilities", trust=trust)
     output = writable_folder(output)
     from nnunetv2.ensembling.ensemble import ensemble_folders
 
-    ensemble_folders([str(folder) for folder in folders], str(output), save_probabilities, num_processes)
+    ensemble_folders([str(folder) for folder in paths], str(output), save_probabilities, num_processes)
     dataset_json = read_dataset_json(output / "dataset.json")
-    with_findings = [folder for folder in folders if any(folder.glob("*_findings.json"))]
+    with_findings = [folder for folder in paths if any(folder.glob("*_findings.json"))]
     if not with_findings:
         return cases
     codes = {name: value for name, value in dataset_json["labels"].items() if name not in ("background", "ignore")}

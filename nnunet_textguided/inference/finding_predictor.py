@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class SegmentationWithFindings(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Score an image (B, C, ...): (B, classes + findings, ...)."""
@@ -51,6 +51,9 @@ class FindingPredictor(nnUNetPredictor):
         keep: Takes the maps.
         options: Of nnU-Net's predictor.
     """
+
+    network: Any
+    label_manager: Any
 
     def __init__(self, keep: Keep | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -168,7 +171,8 @@ class FindingPredictor(nnUNetPredictor):
             logits, self.plans_manager, self.configuration_manager, self.label_manager, properties, probabilities
         )
         labels, maps = exported if probabilities else (exported, None)
-        return np.asarray(labels), maps, self.finding_maps.cpu().numpy(), properties
+        finding_maps = cast(torch.Tensor, self.finding_maps)  # kept by the prediction above
+        return np.asarray(labels), maps, finding_maps.cpu().numpy(), properties
 
 
 class _Heads:

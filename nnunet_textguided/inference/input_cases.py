@@ -11,6 +11,7 @@ import numpy as np
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.image_headers import ImageHeader, read_image_header, reason
 from nnunet_textguided.inference.reorient import direction_code, reorient_spacing
+from nnunet_textguided.inference.voxel_values import bad_values
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def source_orientation(case: str, files: list[Path]) -> str:
 
 
 def find_unreadable(files: list[Path]) -> str | None:
-    """Read files in full and return what is wrong with the first that cannot be read, or None.
+    """Read files in full and return what is wrong with the first that cannot be read or used, or None.
 
     Args:
         files: Images whose headers were readable, one of which may be cut short.
@@ -120,9 +121,12 @@ def find_unreadable(files: list[Path]) -> str | None:
 
     for file in files:
         try:
-            sitk.ReadImage(str(file))
+            image = sitk.ReadImage(str(file))
         except RuntimeError as error:
             return f"{file} is not a readable image. SimpleITK says: {reason(error)}"
+        problem = bad_values(sitk.GetArrayViewFromImage(image), str(file))
+        if problem is not None:
+            return problem
     return None
 
 

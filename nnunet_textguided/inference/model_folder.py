@@ -161,12 +161,15 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
     check_checkpoints(model.weights, model.trust)  # nnU-Net unpickles whatever is there
     check_plans(model.plans, model.path / "plans.json", model.trust)  # and calls whatever plans name
     ext_path.activate()
+    predictor: Any
     if has_findings(model):
-        from nnunet_textguided.inference.finding_predictor import FindingPredictor as predictor_class
-    else:
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor as predictor_class
+        from nnunet_textguided.inference.finding_predictor import FindingPredictor
 
-    predictor = predictor_class(**options)
+        predictor = FindingPredictor(**options)
+    else:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+        predictor = nnUNetPredictor(**options)
     try:
         predictor.initialize_from_trained_model_folder(str(model.path), model.folds, model.checkpoint)
     except (RuntimeError, KeyError, EOFError, OSError) as error:

@@ -19,6 +19,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
+from nnunet_textguided.inference.voxel_values import check_values
 from nnunet_textguided.nifti import IncompleteFileError, check_complete
 
 # Both give arrays (z, y, x) of the file's own grid; nnU-Net's others reorient by themselves or know no direction.
@@ -49,11 +50,12 @@ class OrientedIO(SimpleITKIO):
             Array (C, Z, Y, X) float32 and nnU-Net's properties; `sitk_stuff` is the first file's own geometry.
 
         Raises:
-            UserError: The channels do not share a grid.
+            UserError: The channels do not share a grid, or hold values that are no numbers.
         """
         channels, properties = [], []
         for name in image_fnames:
             array, info = super().read_images([name])
+            check_values(array, str(name))
             code = direction_code(info["sitk_stuff"]["direction"])
             channels.append(reorient_array(array, code, self.orientation))
             properties.append({**info, "source_orientation": code})

@@ -6,7 +6,7 @@ import colorsys
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def draw_overlay(
     """
     _check(image, truth, prediction)
     index = choose_slice(image.shape[0], truth, prediction)
-    panels = [("image", None)]
+    panels: list[tuple[str, np.ndarray | None]] = [("image", None)]
     panels += [(name, maps[index]) for name, maps in (("truth", truth), ("prediction", prediction)) if maps is not None]
     figure = new_figure(len(panels), image.shape[1:], spacing)
     sides = choose_sides(*(labels for _, labels in panels if labels is not None))
@@ -134,7 +134,13 @@ def draw_labels(
         nearer = 0.3 * letter if tag.align == "right" else -0.3 * letter
         axes.plot([tag.column + nearer, tag.anchor[1]], [tag.row, tag.anchor[0]], color=colour(tag.code), linewidth=0.7)
         light = tuple(0.55 + 0.45 * value for value in colour(tag.code))
-        style = {"color": light, "fontsize": FONT_SIZE, "ha": tag.align, "va": "center", "path_effects": outline}
+        style: dict[str, Any] = {
+            "color": light,
+            "fontsize": FONT_SIZE,
+            "ha": tag.align,
+            "va": "center",
+            "path_effects": outline,
+        }
         axes.text(tag.column, tag.row, literal(names[tag.code]), **style)
 
 

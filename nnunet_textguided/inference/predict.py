@@ -194,11 +194,14 @@ def _predictor_options(settings: PredictSettings, device: torch.device) -> dict[
 
 
 def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: PredictSettings) -> None:
+    from nnunet_textguided.inference.checked_io import CheckedPlans
     from nnunet_textguided.inference.oriented_io import OrientedPlans, supports_reorientation
 
     if model.orientation is not None and supports_reorientation(model.plans):
         ending = model.dataset_json["file_ending"]
         predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
+    else:
+        predictor.plans_manager = CheckedPlans(model.plans)
 
 
 def _keep_findings(predictor: FindingPredictor, model: ModelFolder, output: Path) -> FindingOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_mo
 from nnunet_textguided.inference.predict_settings import choose_device
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
 from nnunet_textguided.inference.segmentation import Segmentation
+from nnunet_textguided.inference.voxel_values import check_values
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -117,23 +118,24 @@ class TextGuidedPredictor:
             probabilities: Return them too.
 
         Raises:
-            UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file.
+            UserError: Wrong number of channels or dimensions, spacing missing or not positive, unreadable file, NaN.
         """
+        code: str | None = None
+        origin: Sequence[float] = (0.0, 0.0, 0.0)
         if isinstance(image, np.ndarray):
-            array, code, origin = self._check_array(image, spacing), None, (0.0, 0.0, 0.0)
+            array, mm = self._check_array(image, spacing)
             if direction is not None and self.orientation is not None:
                 code = direction_code(direction)
         elif spacing is not None or direction is not None:
             raise InputError("Files bring their own spacing and direction: give these two with arrays only.")
         else:
             paths = [image] if isinstance(image, str | Path) else list(image)
-            array, spacing, code = self._read([Path(path) for path in paths])
+            array, mm, code = self._read([Path(path) for path in paths])
             header = read_header(Path(paths[0]))
             direction, origin = header.direction, header.origin
-        spacing, code = tuple(float(mm) for mm in spacing), code or self.orientation
-        labels, maps, raw = self._predict_array(array, spacing, code, probabilities)
-        findings = () if raw is None else self._findings(labels, spacing, direction, origin, raw)
-        return Segmentation(labels, dict(self.names), spacing, maps, findings)
+        labels, maps, raw = self._predict_array(array, mm, code or self.orientation, probabilities)
+        findings = () if raw is None else self._findings(labels, mm, direction, origin, raw)
+        return Segmentation(labels, dict(self.names), mm, maps, findings)
 
     def _predict_array(
         self, array: np.ndarray, spacing: tuple[float, ...], code: str | None, probabilities: bool
@@ -141,7 +143,7 @@ class TextGuidedPredictor:
         """Labels and probabilities in the array's layout, and finding maps with nnU-Net's properties."""
         target = self.orientation
         turned, turned_spacing = array, list(spacing)
-        if target is not None:
+        if target is not None and code is not None:  # a model that knows its orientation always has a code to compare
             turned, turned_spacing = reorient_array(array, code, target), reorient_spacing(spacing, code, target)
         turned, raw = turned.astype(np.float32, copy=False), None
         with _quiet():
@@ -154,7 +156,8 @@ class TextGuidedPredictor:
                 )
                 outputs = result if probabilities else (result, None)
         labels, maps = (
-            out if out is None or target is None else reorient_array(np.asarray(out), target, code) for out in outputs
+            out if out is None or target is None or code is None else reorient_array(np.asarray(out), target, code)
+            for out in outputs
         )
         return labels, maps, raw
 
@@ -185,7 +188,9 @@ class TextGuidedPredictor:
         grid = ModelGrid.of_case(maps.shape[1:], properties, self.model.plans["transpose_forward"])
         return tuple(reader.read(maps, image, grid))
 
-    def _check_array(self, image: np.ndarray, spacing: Sequence[float] | None) -> np.ndarray:
+    def _check_array(
+        self, image: np.ndarray, spacing: Sequence[float] | None
+    ) -> tuple[np.ndarray, tuple[float, float, float]]:
         channels = self.model.num_channels
         array = image[None] if image.ndim == 3 and channels == 1 else image
         if array.ndim != 4 or array.shape[0] != channels or 0 in array.shape:
@@ -197,17 +202,16 @@ class TextGuidedPredictor:
             raise InputError(f"Expected an array of real numbers, got {array.dtype}.")
         if spacing is None or len(spacing) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
             raise InputError(f"Expected spacing=(z, y, x) in mm, all above 0, got {spacing}.")
-        return array
+        check_values(array, "The image")
+        return array, (float(spacing[0]), float(spacing[1]), float(spacing[2]))
 
-    def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, ...], str | None]:
+    def _read(self, files: list[Path]) -> tuple[np.ndarray, tuple[float, float, float], str | None]:
         """Return a case's array, spacing (z, y, x) and orientation code, in the layout of its first channel."""
         import SimpleITK as sitk
 
         if len(files) != self.model.num_channels:
-            raise InputError(
-                f"Expected {self.model.num_channels} file(s), one a channel, got {len(files)}: "
-                f"{', '.join(map(str, files))}."
-            )
+            found = ", ".join(map(str, files))
+            raise InputError(f"Expected {self.model.num_channels} file(s), one a channel, got {len(files)}: {found}.")
         code = source_orientation(files[0].name, files)
         channels = []
         for file in files:
@@ -216,7 +220,9 @@ class TextGuidedPredictor:
                 channels.append(reorient_array(sitk.GetArrayFromImage(sitk.ReadImage(str(file))), own, code))
             except RuntimeError as error:
                 raise InputError(f"{file} is not a readable image: {error}") from error
-        return np.stack(channels), read_header(files[0]).spacing[::-1], code
+            check_values(channels[-1], str(file))
+        x, y, z = read_header(files[0]).spacing
+        return np.stack(channels), (z, y, x), code
 
 
 def _label_names(model: ModelFolder) -> dict[int, str]:
@@ -230,7 +236,7 @@ def _label_names(model: ModelFolder) -> dict[int, str]:
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Send nnU-Net's prints to the log: a library call has no business on somebody's standard output."""
 
     class _ToLog:

@@ -8,7 +8,8 @@ foot and from front to back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def check_code(code: str) -> str:
     return code
 
 
-def direction_code(direction: np.ndarray | tuple[float, ...]) -> str:
+def direction_code(direction: np.ndarray | Sequence[float]) -> str:
     """Return the orientation code of direction cosines; oblique axes get the nearest patient axis.
 
     Args:
@@ -92,7 +93,8 @@ def axis_steps(source: str, target: str) -> tuple[tuple[int, int, int], tuple[bo
     check_code(target)
     families = [FAMILIES[letter] for letter in source]
     order = tuple(families.index(FAMILIES[letter]) for letter in target)
-    return order, tuple(source[axis] != letter for axis, letter in zip(order, target, strict=True))
+    flips = tuple(source[axis] != letter for axis, letter in zip(order, target, strict=True))
+    return cast(tuple[int, int, int], order), cast(tuple[bool, bool, bool], flips)  # codes have three letters
 
 
 def reorient_array(array: np.ndarray, source: str, target: str) -> np.ndarray:
@@ -112,7 +114,7 @@ def reorient_array(array: np.ndarray, source: str, target: str) -> np.ndarray:
     lead = array.ndim - 3
     permuted = array.transpose(*range(lead), *(lead + 2 - order[2 - axis] for axis in range(3)))
     flipped = [lead + 2 - axis for axis in range(3) if flips[axis]]
-    return np.ascontiguousarray(np.flip(permuted, flipped))
+    return np.ascontiguousarray(np.flip(permuted, tuple(flipped)))
 
 
 def reorient_spacing(spacing: tuple[float, ...] | list[float], source: str, target: str) -> list[float]:

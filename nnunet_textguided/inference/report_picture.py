@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from nnunet_textguided.inference.name_tags import choose_sides
@@ -73,7 +75,8 @@ def draw_report(
         The PNG's bytes.
     """
     slices = choose_slices(labels, boxes)
-    figure = new_figure(len(slices), image.shape[1:], tuple(spacing))
+    z, y, x = spacing
+    figure = new_figure(len(slices), image.shape[1:], (z, y, x))
     sides = choose_sides(*(labels[index] for index in slices))
     aspect = spacing[1] / spacing[2]
     for axes, index in zip(figure.axes, slices, strict=True):
@@ -92,10 +95,10 @@ def _crosses(box: FindingBox, index: int) -> bool:
     return box.low[0] - 0.5 <= index <= box.high[0] + 0.5
 
 
-def _draw_box(axes, box: FindingBox) -> None:
+def _draw_box(axes: Axes, box: FindingBox) -> None:
     (_, top, left), (_, bottom, right) = box.low, box.high
     corner = (left - 0.5 - _ROOM, top - 0.5 - _ROOM)
     size = (right - left + 1 + 2 * _ROOM, bottom - top + 1 + 2 * _ROOM)
     axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4))
-    style = {"color": "white", "fontsize": FONT_SIZE - 1, "ha": "left", "va": "bottom"}
-    axes.text(*corner, str(box.number), bbox={"facecolor": BOX_COLOUR, "pad": 1, "linewidth": 0}, **style)
+    style: dict[str, Any] = {"color": "white", "fontsize": FONT_SIZE - 1, "ha": "left", "va": "bottom"}
+    axes.text(corner[0], corner[1], str(box.number), bbox={"facecolor": BOX_COLOUR, "pad": 1, "linewidth": 0}, **style)

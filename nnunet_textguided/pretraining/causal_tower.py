@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -39,7 +41,7 @@ class CausalTower(nn.Module):
                 module.dropout = dropout
 
     @property
-    def text(self) -> nn.Module:
+    def text(self) -> Any:
         """The part of open_clip's model that reads text."""
         return getattr(self.clip, "text", self.clip)
 

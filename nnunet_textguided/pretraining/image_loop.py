@@ -6,7 +6,7 @@ import csv
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -97,7 +97,7 @@ class ImageLoop:
             num_workers=running.workers,
             pin_memory=self.fabric.device.type == "cuda",
         )
-        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        return cast(DataLoader, self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # one in, one out
 
     def _update(self, images: torch.Tensor, masks: torch.Tensor) -> None:
         for group in self.optimizer.param_groups:
@@ -112,7 +112,7 @@ class ImageLoop:
         self.fabric.clip_gradients(self.model, self.optimizer, max_norm=MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.losses.append(float(self.fabric.all_reduce(loss.detach(), reduce_op="mean")))
+        self.losses.append(float(cast(torch.Tensor, self.fabric.all_reduce(loss.detach(), reduce_op="mean"))))
         self.step += 1
 
     def _report(self, held_out: HeldOut) -> None:

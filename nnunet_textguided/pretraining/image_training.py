@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -47,7 +48,7 @@ def pretrain_image(
         accelerator=running.accelerator,
         devices=running.devices,
         num_nodes=running.num_nodes,
-        precision=running.precision,
+        precision=cast(Any, running.precision),  # Lightning checks it
     )
     fabric.launch()
     found = find_scans(sources, training.separate_channels)

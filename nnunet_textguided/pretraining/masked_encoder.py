@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, cast
 
 import timm
 import torch
@@ -31,7 +32,7 @@ class MaskedEncoder(nn.Module):
     def __init__(self, architecture: str, input_channels: int, drop_path_rate: float = 0.0) -> None:
         super().__init__()
         self.architecture = check_encoder_name(architecture).split(".")[0]
-        self.model = timm.create_model(
+        self.model: Any = timm.create_model(  # timm's ConvNeXt
             self.architecture,
             pretrained=False,
             num_classes=0,
@@ -40,7 +41,7 @@ class MaskedEncoder(nn.Module):
         )
         self.model.head.requires_grad_(False)  # a norm that stays in the file and is not used; DDP waits for gradients
         self._mask: torch.Tensor | None = None
-        for stage in self.model.stages:
+        for stage in cast(Any, self.model).stages:
             for block in stage.blocks:
                 block.conv_dw.register_forward_pre_hook(partial(self._hide, channels_last=False))
                 last = block.mlp.grn.channel_dim == -1  # timm's small networks have channels first there

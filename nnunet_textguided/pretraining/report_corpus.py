@@ -50,5 +50,5 @@ class ReportCorpus:
         pairs = tokens.neighbours(reports) if training.neighbours else []
         named = round(len(pairs) * self.anatomy / (1 - self.anatomy))
         pairs += anatomy_pairs(named, [training.seed, number])
-        sides = tuple(tokens.ids([pair[side] for pair in pairs]) for side in (0, 1))
-        return PassTexts(tokens.ids(pieces), sides)
+        one, other = (tokens.ids([pair[side] for pair in pairs]) for side in (0, 1))
+        return PassTexts(tokens.ids(pieces), (one, other))

@@ -80,8 +80,8 @@ class SliceDataset(Dataset):
 
     def _mask(self, rng: np.random.Generator) -> torch.Tensor:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        grid = tuple(n // PATCH for n in self.settings.size)
-        return random_mask(1, grid, self.mask_ratio, generator)[0]
+        rows, columns = (n // PATCH for n in self.settings.size)
+        return random_mask(1, (rows, columns), self.mask_ratio, generator)[0]
 
 
 class SeededSampler(Sampler):

@@ -144,10 +144,10 @@ def prepare_slice(scan: Scan, index: int, settings: SliceSettings, rng: np.rando
     """
     image = scale_intensity(read_slice(scan, index))
     factor = 1.0 if rng is None else float(np.exp(rng.uniform(*np.log(settings.zoom))))
-    factors = [factor, factor]
+    rows = columns = factor
     if settings.spacing is not None and scan.spacing is not None:
         remaining = [scan.spacing[axis] for axis in (2, 1, 0) if axis != scan.axis]
-        factors = [factor * have / want for have, want in zip(remaining, settings.spacing, strict=True)]
-    image = resize(image, tuple(factors))
+        rows, columns = (factor * have / want for have, want in zip(remaining, settings.spacing, strict=True))
+    image = resize(image, (rows, columns))
     place = (0.5, 0.5) if rng is None else tuple(rng.random(2))
     return cut(image, settings.size, place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from nnunet_textguided.pretraining.text_settings import SMALL_TOWER, TextTrainin
 from nnunet_textguided.pretraining.text_tokens import ReportTokens
 from nnunet_textguided.pretraining.tower_file import save_tower
 from nnunet_textguided.text.clip_encoder import load_tower, new_tower
-from nnunet_textguided.text.clip_source import ClipSource
+from nnunet_textguided.text.clip_source import ClipSource, find_source
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def pretrain_text(
         len(kept),
         reference,
     )
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=cast(Any, precision))  # Lightning checks it
     loop = TextLoop(fabric, tower, tokens, training, Path(output))
     best = loop.train(ReportCorpus(known, tokens, training), held_out)
     provenance = {
@@ -117,7 +117,10 @@ def split_reports(reports: list[str], share: float, seed: int) -> tuple[list[str
 
 def _tower(training: TextTraining) -> tuple[torch.nn.Module, ReportTokens, dict, ClipSource | None]:
     small = training.model == "small"
-    tower = new_tower(SMALL_TOWER, "small") if small else load_tower(training.model, training.weights)
+    if small:
+        tower = new_tower(SMALL_TOWER, "small")
+    else:
+        tower = load_tower(find_source(training.model, training.weights), training.model)
     text = tower.config["text_cfg"]
     length, known = int(text.get("context_length", 77)), int(text.get("vocab_size", 49408))
     return tower.clip, ReportTokens(tower.tokenizer, length, known), tower.config, tower.source

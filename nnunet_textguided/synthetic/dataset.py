@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def _check_count(n_cases: int) -> None:
         raise UserError(f"A phantom dataset needs at least one case, got n_cases = {n_cases}.")
 
 
-def _write_image(sitk_module: object, image: sitk.Image, file: Path) -> None:
+def _write_image(sitk_module: Any, image: sitk.Image, file: Path) -> None:
     with atomic_path(file) as temporary:
         try:
             sitk_module.WriteImage(image, str(temporary), useCompression=True)

@@ -74,13 +74,14 @@ def place_lesion(
         midslice_left: Left coordinate in mm of a slice near the midline; the lesion crosses that slice.
         rng: Source of randomness.
     """
-    axes = tuple(float(rng.uniform(*bounds)) for bounds in AXES_MM[finding])
+    along, front, left = (float(rng.uniform(*bounds)) for bounds in AXES_MM[finding])
+    axes = (along, front, left)
     s, u = _spinal_place(structure, finding, axes, anatomy, rng)
     centre, tilt = anatomy.curve.frame(s, u)
     centre[0] = midslice_left + rng.uniform(-_LATERAL_JITTER, _LATERAL_JITTER)
     strength = rng.uniform(*CONTRAST_TO_NOISE, size=2)
-    contrast = tuple(float(sign * value) for sign, value in zip(SIGNS[finding], strength, strict=True))
-    return Lesion(structure, finding, centre, tilt, axes, contrast)
+    t1, t2 = (float(sign * value) for sign, value in zip(SIGNS[finding], strength, strict=True))
+    return Lesion(structure, finding, centre, tilt, axes, (t1, t2))
 
 
 def _spinal_place(

@@ -110,9 +110,10 @@ def generate_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
         gain * add_noise(np.clip(signal + sd * change, 0, None), sd, rng)
         for signal, change, sd, gain in zip(signals, changes, relative_sd, gains, strict=True)
     ]
-    noise_sd = tuple(sd * gain for sd, gain in zip(relative_sd, gains, strict=True))
+    noise_sd = (relative_sd[0] * gains[0], relative_sd[1] * gains[1])
     lesion_change = np.stack([sd * change for sd, change in zip(noise_sd, changes, strict=True)])
-    return Phantom(*images, labels, canal, spec.spacing, origin, findings, lesions, noise_sd, lesion_change)
+    t1, t2 = images
+    return Phantom(t1, t2, labels, canal, spec.spacing, origin, findings, lesions, noise_sd, lesion_change)
 
 
 def _check(spec: PhantomSpec) -> None:
@@ -150,6 +151,7 @@ def _place_findings(seed: int, anatomy: Anatomy, grid: Grid) -> tuple[list[Place
         position = None
         if present:
             lesions.append(lesion)
-            position = tuple(float(value) for value in lesion.centre)
+            x, y, z = (float(value) for value in lesion.centre)
+            position = (x, y, z)
         placed.append(PlacedFinding(structure, finding, present, position))
     return placed, lesions

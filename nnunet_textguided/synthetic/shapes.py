@@ -83,7 +83,8 @@ def _largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def _inside(part: Part, s: np.ndarray, u: np.ndarray, lateral: np.ndarray) -> np.ndarray:
-    depth, width = part.half_depth, part.half_width
+    depth: float | np.ndarray = part.half_depth
+    width: float | np.ndarray = part.half_width
     along = (s - part.middle) / (0.5 * (part.high - part.low))
     if part.name == "S":  # a wedge: full size at its endplate, two fifths at its tip
         taper = np.clip(0.7 + 0.3 * along, 0.4, 1.0)

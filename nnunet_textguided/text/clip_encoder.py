@@ -56,7 +56,7 @@ class ClipTextEncoder:
 
     def __init__(
         self,
-        tower: nn.Module,
+        tower: Any,
         tokenizer: Callable[[Sequence[str]], Tensor],
         provenance: dict[str, str | None],
         embedding_dim: int,
@@ -111,7 +111,9 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
     """
     import open_clip
 
-    tower, tokenizer, _, source = load_tower(model, weights)
+    source = find_source(model, weights)
+    tower: Any
+    tower, tokenizer, *_ = load_tower(source, model)
     tower.visual = None
     if hasattr(tower, "text_decoder"):
         tower.text_decoder = None
@@ -127,17 +129,16 @@ def load_clip_encoder(model: str, weights: str | None) -> ClipTextEncoder:
     return ClipTextEncoder(tower.eval(), tokenizer, provenance, int(source.config["embed_dim"]), vocab_size)
 
 
-def load_tower(model: str, weights: str | None) -> Tower:
+def load_tower(source: ClipSource, model: str) -> Tower:
     """Load an open_clip model with the weights of its text tower.
 
     Args:
+        source: Where it comes from, see `find_source`.
         model: See `load_text_encoder`.
-        weights: See `load_text_encoder`.
 
     Raises:
         UserError: See `load_text_encoder`.
     """
-    source = find_source(model, weights)
     clip = build_clip(source.config, model)
     tokenizer = _tokenizer(source, model)
     load_text_tower(clip, read_state_dict(source.weights_path), source.weights_path)

@@ -120,7 +120,7 @@ class FindingPoints:
         """
         marks = self.of_case(case)
         grid = ModelGrid.of_case(labels.shape, properties, self.transpose)
-        centres = voxels_of_points(case, [point for *_, point in marks], grid, properties)
+        centres = voxels_of_points(case, [point.tolist() for *_, point in marks], grid, properties)
         unknown = np.inf if self.ignore_label is None else self.ignore_label
         placed = []
         for (structure, finding, _), centre in zip(marks, np.rint(centres).astype(int), strict=True):

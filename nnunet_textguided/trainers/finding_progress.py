@@ -53,7 +53,10 @@ class FindingProgress:
 
     def decisions(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Truth and probability of each finding so far, to be gathered over processes."""
-        return tuple([np.concatenate([np.empty(0), *one]) for one in kind] for kind in (self._truth, self._probability))
+        truth, probability = (
+            [np.concatenate([np.empty(0), *one]) for one in kind] for kind in (self._truth, self._probability)
+        )
+        return truth, probability
 
     def finish(self, epoch: int, truth: list[np.ndarray], probability: list[np.ndarray]) -> pd.DataFrame:
         """Score an epoch, then write table and picture.

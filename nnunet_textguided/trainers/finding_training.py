@@ -82,6 +82,8 @@ class FindingTraining(PartialLabels):
     and no mask teach findings only.
     """
 
+    oversample_foreground_percent: float
+
     def finding_vocabulary(self) -> FindingVocabulary:
         """What the model is trained for; the block `text_guidance` of the plans decides."""
         return self.guidance.vocabulary()
@@ -161,7 +163,8 @@ class FindingTraining(PartialLabels):
         """nnU-Net's step; the loss is told the cases, and what it saw is kept."""
         result = super().validation_step(self._announce(batch))
         if isinstance(self.loss, SegmentationAndFindingLoss):
-            self.finding_progress.add(*(part.cpu().numpy() for part in self.loss.findings.last))
+            scores, status, asked = (part.cpu().numpy() for part in self.loss.findings.last or ())
+            self.finding_progress.add(scores, status, asked)
         return result
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,8 @@ def _predict(
             target = str(folder / case)
             output.keep({"ofile": target, "data_properties": properties}, logits[heads:])
             arguments = (trainer.configuration_manager, trainer.plans_manager, trainer.dataset_json, target)
-            segmentation = logits[:heads].numpy()
-            pending.append(
-                pool.submit(export_prediction_from_logits, segmentation, properties, *arguments, save_probabilities)
-            )
+            export = partial(export_prediction_from_logits, logits[:heads].numpy(), properties, *arguments)
+            pending.append(pool.submit(export, save_probabilities))
             while len(pending) > 2 * default_num_processes:  # each holds its logits in memory
                 pending.popleft().result()
         while pending:

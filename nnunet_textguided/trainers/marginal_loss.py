@@ -43,13 +43,12 @@ class MarginalLoss(nn.Module):
             outputs: Logits (B, C, ...), or those of all levels.
             targets: Label maps (B, 1, ...) of the same levels.
         """
-        single = isinstance(outputs, torch.Tensor)
-        levels = [outputs] if single else list(outputs)
+        levels = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
         if len(self.cases) != len(levels[0]):
             raise RuntimeError(f"Expected {len(levels[0])} announced cases, got {len(self.cases)}.")
         lacking = self.lacking.of_batch(self.cases, levels[0].shape[1])
         levels = [merge_into_background(level, lacking) for level in levels]
-        return self.loss(levels[0] if single else levels, targets)
+        return self.loss(levels[0] if isinstance(outputs, torch.Tensor) else levels, targets)
 
 
 def merge_into_background(logits: torch.Tensor, lacking: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.trainers.host import TrainerHost
 from nnunet_textguided.trainers.order_fixed_axes import order_fixed_axes_of_folder
 
 MAX_TURN = 30.0
@@ -50,7 +51,7 @@ def axes_of_patch(axes_3d: Sequence[int], dim: int) -> tuple[int, ...]:
     return tuple(axes_3d) if dim == 3 else tuple(axis - 1 for axis in axes_3d if axis > 0)
 
 
-class OrderPreservingAugmentation:
+class OrderPreservingAugmentation(TrainerHost):
     """Mixin for nnU-Net trainers: order-fixed axes are not mirrored and turned by 30 degrees at most.
 
     The setting is the entry `mirror_axes` of the plans' block `text_guidance`. Where it is missing, or `auto` and

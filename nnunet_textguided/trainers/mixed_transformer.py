@@ -9,16 +9,19 @@ from torch import nn
 
 from nnunet_textguided.architectures.mixed_transformer import mixed_transformer_unet, patch_spec
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.trainers.host import TrainerHost
 from nnunet_textguided.trainers.shared_recipe import SharedRecipe, num_findings
 from nnunet_textguided.trainers.short import ShortSchedule
 
 
-class SingleLevel:
+class SingleLevel(TrainerHost):
     """Mixin for nnU-Net trainers whose network has one supervised level, at full resolution.
 
     nnU-Net gives the coarsest level no weight. With one level nothing would be left and the weights be 0 / 0, so its
     loss is built as for no deep supervision and wrapped with the weight 1.
     """
+
+    enable_deep_supervision: bool
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
         """Full resolution."""

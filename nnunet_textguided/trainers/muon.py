@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # overloaded
         """Update all parameters that have a gradient."""
         loss = None
         if closure is not None:
@@ -65,7 +65,7 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_matrices(self, group: dict[str, Any], parameters: list[torch.Tensor]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = _gradients(parameters)
         momentum = [self._average(parameter, "momentum") for parameter in parameters]
         torch._foreach_lerp_(momentum, gradients, 1 - MOMENTUM)
         ahead = torch._foreach_lerp(gradients, momentum, MOMENTUM)  # Nesterov's look-ahead
@@ -79,7 +79,7 @@ class Muon(torch.optim.Optimizer):
                 parameters[index].add_(update.reshape(parameters[index].shape), alpha=-group["lr"] * scale)
 
     def _step_others(self, group: dict[str, Any], parameters: list[torch.Tensor]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = _gradients(parameters)
         first = [self._average(parameter, "exp_avg") for parameter in parameters]
         second = [self._average(parameter, "exp_avg_sq") for parameter in parameters]
         beta_1, beta_2 = group["betas"]
@@ -97,6 +97,12 @@ class Muon(torch.optim.Optimizer):
         if name not in state:
             state[name] = torch.zeros_like(parameter)
         return state[name]
+
+
+def _gradients(parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [
+        parameter.grad for parameter in parameters if parameter.grad is not None
+    ]  # `step` chose those that have one
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnunet_textguided.trainers.host import TrainerHost
 from nnunet_textguided.trainers.muon import Muon
 from nnunet_textguided.trainers.schedule import WarmupPolyLR
 
@@ -51,7 +52,7 @@ def parameter_groups(network: nn.Module, encoder_rate: float = 1.0) -> list[dict
                 "weight_decay": decay,
                 "matrices": kind == "matrix",
             }
-    exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
+    exempt: set[str] = getattr(network, "no_weight_decay", set)()
     for name, parameter in network.named_parameters():
         name = name.removeprefix("_orig_mod.")  # torch.compile's prefix
         slow = encoder_rate != 1.0 and name.startswith("encoder.") and "mixer" not in name
@@ -73,7 +74,7 @@ def clip_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> 
     nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
 
 
-class MuonWithWarmup:
+class MuonWithWarmup(TrainerHost):
     """Mixin for nnU-Net trainers: Muon and AdamW, warm-up of 5 %, polynomial decay, gradient norm of at most 1."""
 
     encoder_rate: float = 1.0

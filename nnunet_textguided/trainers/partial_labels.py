@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.trainers.host import TrainerHost
 from nnunet_textguided.trainers.lacking import LackingClasses, mask_content
 from nnunet_textguided.trainers.marginal_loss import MarginalLoss
 
@@ -17,7 +18,7 @@ BARE_OF_THREE = 1
 """Of three draws at most one may have no mask: patches without take the place of those with one (docs/results.md)."""
 
 
-class PartialLabels:
+class PartialLabels(TrainerHost):
     """Mixin for nnU-Net trainers; where every mask is complete, everything is as without it.
 
     Classes that the source of a case does not annotate (dataset.json, `text_guidance.missing`) may hide in its

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from nnunet_textguided.trainers.host import TrainerHost
 
-class ShortSchedule:
+
+class ShortSchedule(TrainerHost):
     """Mixin for nnU-Net trainers: 12 epochs of 25 iterations, a checkpoint after every epoch."""
 
     epochs, iterations = 12, 25

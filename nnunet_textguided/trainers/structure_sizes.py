@@ -67,7 +67,7 @@ class StructureSizes:
     def _usual(self) -> np.ndarray:
         """Median volume of each structure over cases that show it, mm3."""
         if self._usual_mm3 is None:
-            volumes = []
+            volumes: list[np.ndarray] = []
             for case in self.dataset.identifiers:
                 if len(volumes) == CASES_FOR_MEDIAN:
                     break

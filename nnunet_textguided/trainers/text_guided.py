@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -13,6 +14,7 @@ from torch._dynamo import OptimizedModule
 
 from nnunet_textguided.architectures import (
     NetworkSpec,
+    TextGuidedNetwork,
     build_text_guided_network,
     load_encoder_weights,
     supervised_strides,
@@ -56,7 +58,7 @@ class TextGuidedTrainer(SharedRecipe, nnUNetTrainer):
 
     def _load_starting_weights(self) -> None:
         """Fill the text vectors and, unless trained from scratch, the pretrained encoder."""
-        network = unwrap(self.network)
+        network = cast(TextGuidedNetwork, unwrap(self.network))
         network.set_class_vectors(torch.from_numpy(self.class_vectors).to(self.device))
         self.print_to_log_file(f"text bank: {self.guidance.bank} ({self.guidance.text_model})")
         self._load_encoder()
@@ -139,7 +141,7 @@ def build_from_plans(
         encoder=guidance.encoder,
         input_channels=num_input_channels,
         num_classes=num_output_channels,
-        embedding_dim=None if learned_queries else guidance.bank["embedding_dim"],
+        embedding_dim=None if learned_queries or guidance.bank is None else guidance.bank["embedding_dim"],
         num_findings=len(guidance.findings),
         pool_op_kernel_sizes=tuple(map(tuple, configuration_manager.pool_op_kernel_sizes)),
         deep_supervision=deep_supervision,

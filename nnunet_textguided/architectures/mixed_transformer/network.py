@@ -30,7 +30,7 @@ class MixedTransformerUNet(nn.Module):
         skip_strides: Their cumulative strides, a pair each.
     """
 
-    def __init__(self, spec: MixedTransformerSpec, finding_head: nn.Module | None = None) -> None:
+    def __init__(self, spec: MixedTransformerSpec, finding_head: FindingHead | None = None) -> None:
         super().__init__()
         self.encoder = MixedEncoder(spec)
         self.decoder = MixedDecoder(spec)

@@ -14,9 +14,9 @@ OLDEST_PYTHON = (3, 10)  # that nnU-Net 2.8 runs on
 REINSTALL = "Install the package again, which brings a fitting version: pip install ."
 RANGES: dict[str, tuple[str, str | None, str]] = {
     "nnunetv2": ("2.8.1", "2.9", "older ones do not read nnUNet_extTrainer; newer ones are untested"),
-    "dynamic-network-architectures": ("0.4.1", None, "nnU-Net's planned networks come from it"),
-    "timm": ("1.0.15", "1.0.23", "dynamic-network-architectures does not work with newer ones"),
-    "open_clip_torch": ("2.24", None, "the text encoders come from it"),
+    "dynamic-network-architectures": ("0.4.4", None, "nnU-Net's planned networks come from it"),
+    "timm": ("1.0.17", "1.0.23", "dynamic-network-architectures does not work with newer ones"),
+    "open_clip_torch": ("2.32", None, "the text encoders come from it"),
     "SimpleITK": ("2.2.1", None, "images are read and written with it"),
 }
 """Distribution -> (lowest version, first version too new, why)."""

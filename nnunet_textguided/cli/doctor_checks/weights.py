@@ -22,13 +22,13 @@ def check_weights() -> list[Check]:
     from nnunet_textguided.trainers.guidance import DEFAULT_ENCODER, DEFAULT_TEXT_MODEL, DEFAULT_TEXT_WEIGHTS
 
     reachable = can_reach_hub()
-    image = timm.get_pretrained_cfg(DEFAULT_ENCODER)
+    image_repo = getattr(timm.get_pretrained_cfg(DEFAULT_ENCODER), "hf_hub_id", None) or ""
     text = open_clip.get_pretrained_cfg(DEFAULT_TEXT_MODEL, DEFAULT_TEXT_WEIGHTS)
     text_repo, text_file = os.path.split(text["hf_hub"])
     text_files = (*OPEN_CLIP_FILES, text_file) if text_file else OPEN_CLIP_FILES
     text_name = f"{DEFAULT_TEXT_MODEL} / {DEFAULT_TEXT_WEIGHTS}"
     return [
-        _check(f"encoder weights {DEFAULT_ENCODER}", image.hf_hub_id, TIMM_FILES, reachable, ENCODER_WAYS_OUT),
+        _check(f"encoder weights {DEFAULT_ENCODER}", image_repo, TIMM_FILES, reachable, ENCODER_WAYS_OUT),
         _check(f"text weights {text_name}", text_repo, text_files, reachable, TEXT_WAYS_OUT),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -120,7 +120,7 @@ def _draw(
         axes.set_xlabel(words[0], fontsize=FONT_SIZE)
         axes.set_ylabel(words[1], fontsize=FONT_SIZE)
         if legends and handles[name]:
-            place = "lower right" if name == "AUROC" else "lower left"
+            place: Literal["lower right", "lower left"] = "lower right" if name == "AUROC" else "lower left"
             axes.legend(handles=handles[name], loc=place, fontsize=FONT_SIZE - 2, framealpha=0.85, edgecolor="none")
 
 

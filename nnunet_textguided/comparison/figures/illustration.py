@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PNG_DPI = 130
 # Fonts as paths: the same letters on every machine. A fixed salt: the same figure gives the same file.
-_SVG = {"svg.fonttype": "path", "svg.hashsalt": "nnunet_textguided"}
+_SVG: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "nnunet_textguided"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Illustration:
             self.figure.draw_without_rendering()
             self.figure.set_layout_engine("none")  # it would move the panels a little at every drawing
         stream = io.BytesIO()
-        style = {"facecolor": self.figure.get_facecolor()}
+        style: dict[str, Any] = {"facecolor": self.figure.get_facecolor()}
         if self.raster:
             self.figure.savefig(stream, format="png", dpi=_PNG_DPI, **style)
         else:

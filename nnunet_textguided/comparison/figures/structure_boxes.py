@@ -140,6 +140,7 @@ def _finish(axes: Axes, structures: list[str], measure: str) -> None:
     axes.set_ylabel(measure_name(measure), fontsize=FONT_SIZE)
 
 
-def _tint(style: SystemStyle) -> tuple[float, ...]:
+def _tint(style: SystemStyle) -> tuple[float, float, float]:
     """The colour, three quarters white; opaque, as SVG would make a hatch as faint as its ground."""
-    return tuple(0.75 + 0.25 * part for part in to_rgb(style.colour))
+    red, green, blue = (0.75 + 0.25 * part for part in to_rgb(style.colour))
+    return red, green, blue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -83,7 +83,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
-def tidy(axes: Axes, grid: str = "y") -> None:
+def tidy(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
     """Take away frame lines that say nothing and draw a light grid behind the data.
 
     Args:
@@ -104,11 +104,16 @@ def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
         figure: Whose legend.
         handles: Artists with labels.
     """
-    style = {"frameon": False, "fontsize": FONT_SIZE, "handlelength": 2.2, "loc": "outside upper center"}
+    style: dict[str, Any] = {
+        "frameon": False,
+        "fontsize": FONT_SIZE,
+        "handlelength": 2.2,
+        "loc": "outside upper center",
+    }
     room = 0.98 * figure.bbox.width
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(handles=handles, ncols=columns, **style)
-        if columns == 1 or legend.get_window_extent(figure.canvas.get_renderer()).width <= room:
+        if columns == 1 or legend.get_window_extent().width <= room:
             return
         legend.remove()
 

@@ -93,7 +93,7 @@ def convert_case(task: CaseTask, write: bool = True) -> dict[str, Any]:
     try:
         sources = task.fingerprint()
         if _is_done(task, sources):
-            return dict(task.previous)
+            return dict(task.previous or {})
         if ACCEPTED in (task.previous or {}):
             raise CaseError(
                 "its source, or what was written of it, changed since its mask was accepted; nothing was touched. To "
@@ -182,7 +182,10 @@ def from_line(case: str, line: str) -> Annotation:
         line: Of its record.
     """
     structure, finding, present, *point = line.split(",")
-    return Annotation(case, structure, finding, int(present), tuple(map(float, point)) if point else None)
+    if not point:
+        return Annotation(case, structure, finding, int(present), None)
+    x, y, z = map(float, point)
+    return Annotation(case, structure, finding, int(present), (x, y, z))
 
 
 def _write(task: CaseTask, loaded: LoadedCase) -> dict[str, int]:

@@ -40,12 +40,13 @@ class CompletionRecord:
         Raises:
             UserError: completion.json or manifest.json is of another format.
         """
-        path, cases = dataset.folder / COMPLETION_FILE, {}
+        path = dataset.folder / COMPLETION_FILE
+        cases: dict[str, dict[str, Any]] | None = {}
         if path.is_file():
             content = load_json(path)
             cases = content.get("cases") if isinstance(content, dict) and content.get("format") == _FORMAT else None
-            if not isinstance(cases, dict):
-                raise UserError(f"{path} is not a record of format {_FORMAT}. Move it away to start a new one.")
+        if not isinstance(cases, dict):
+            raise UserError(f"{path} is not a record of format {_FORMAT}. Move it away to start a new one.")
         return cls(dataset, cases, Manifest.load(dataset.folder))
 
     def add(self, case: str, entry: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from nnunet_textguided.spine import SPINE_STRUCTURES
 
@@ -20,7 +20,8 @@ def spinal_levels(names: Collection[str]) -> list[str]:
     """
     if len(set(names) & set(SPINE_STRUCTURES)) < _ENOUGH_NAMES:
         return []
-    return sorted((name for name in names if _rank(name) is not None), key=_rank)
+    ranks = _ranks(names)
+    return sorted(ranks, key=ranks.__getitem__)
 
 
 def is_disc(level: str) -> bool:
@@ -54,8 +55,14 @@ def missing_levels(names: Collection[str], present: Collection[str]) -> list[str
     expected = vertebrae[:1]
     for lower, upper in itertools.pairwise(vertebrae):
         expected += [f"{upper}/{lower}", upper]
-    lowest, highest = _rank(there[0]), _rank(there[-1])
-    return [level for level in expected if level in names and level not in there and lowest < _rank(level) < highest]
+    ranks = _ranks([*expected, *there])
+    lowest, highest = ranks[there[0]], ranks[there[-1]]
+    return [level for level in expected if level in names and level not in there and lowest < ranks[level] < highest]
+
+
+def _ranks(levels: Iterable[str]) -> dict[str, int]:
+    """Places on the way up of those names that are spinal levels."""
+    return {level: rank for level in levels if (rank := _rank(level)) is not None}
 
 
 def _rank(level: str) -> int | None:

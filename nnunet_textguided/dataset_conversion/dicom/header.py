@@ -25,7 +25,7 @@ _KEYWORDS = (
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated",
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-_TAGS = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
+_TAGS = [tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None]
 _AXIS_TOLERANCE = 1e-2  # of unit length and right angle, as for other images (base/geometry.py)
 _MAX_PIXELS = 1 << 26  # 8192 x 8192; a small compressed file can announce more
 
@@ -123,6 +123,7 @@ def _check_one_grey_frame(dataset: Dataset, path: Path) -> None:
 
 def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> SliceHeader:
     row, column = _axes(dataset, path)
+    x_mm, y_mm, z_mm = required_numbers(dataset, "ImagePositionPatient", 3, path)
     between_rows, between_columns = required_numbers(dataset, "PixelSpacing", 2, path, positive=True)
     rows, columns, bits = (
         int(required_numbers(dataset, keyword, 1, path, positive=True)[0])
@@ -137,7 +138,7 @@ def _slice_header(dataset: Dataset, pixel_bytes: int | None, path: Path) -> Slic
         instance=text(dataset, "SOPInstanceUID"),
         number=None if instance_number is None else int(instance_number),
         description=text(dataset, "SeriesDescription"),
-        position=required_numbers(dataset, "ImagePositionPatient", 3, path),
+        position=(x_mm, y_mm, z_mm),
         row=row,
         column=column,
         spacing=(between_columns, between_rows),
@@ -170,7 +171,7 @@ def _check_plausible(size: tuple[int, int], spacing: tuple[float, float], bits: 
 
 def _axes(dataset: Dataset, path: Path) -> tuple[Vector, Vector]:
     cosines = required_numbers(dataset, "ImageOrientationPatient", 6, path)
-    row, column = cosines[:3], cosines[3:]
+    row, column = (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5])
     cosine = sum(a * b for a, b in zip(row, column, strict=True))
     if max(abs(math.hypot(*row) - 1), abs(math.hypot(*column) - 1), abs(cosine)) > _AXIS_TOLERANCE:
         raise CaseError(f"{path}: expected two unit vectors at right angles in ImageOrientationPatient, got {cosines}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -23,7 +23,10 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 """Of a data set that has no preamble, in both byte orders: file meta information or identification."""
 
 _IMAGE_HAS_ONE_OF = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient", "Rows")
-_PIXEL_TAG = {b"\xe0\x7f\x10\x00": "little", b"\x7f\xe0\x00\x10": "big"}  # (7FE0,0010)
+_PIXEL_TAG: dict[bytes, Literal["little", "big"]] = {
+    b"\xe0\x7f\x10\x00": "little",
+    b"\x7f\xe0\x00\x10": "big",
+}  # (7FE0,0010)
 _UNDEFINED_LENGTH = 0xFFFFFFFF  # of encapsulated, that is compressed, pixel data: DICOM PS3.5 A.4
 
 

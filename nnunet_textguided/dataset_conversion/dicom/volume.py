@@ -49,7 +49,8 @@ def voxel_to_world(header: SliceHeader, x: float, y: float) -> Vector:
         LPS world position in mm.
     """
     along_row, along_column = x * header.spacing[0], y * header.spacing[1]
-    return tuple(
+    x_mm, y_mm, z_mm = (
         start + along_row * row + along_column * column
         for start, row, column in zip(header.position, header.row, header.column, strict=True)
     )
+    return x_mm, y_mm, z_mm

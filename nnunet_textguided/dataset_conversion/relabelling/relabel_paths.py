@@ -78,7 +78,7 @@ def _plan_one(source: Path, target: Path) -> MaskFiles:
         raise UserError(f"{target} is a folder, while {source} is one mask. Name the file to write.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is the mask that is read. Name another file to write.")
-    stem = target.name[: -len(mask_ending(target))]
+    stem = target.name.removesuffix(mask_ending(target) or "")
     return MaskFiles(source.parent, {source: target}, {}, target.with_name(f"{stem}_{RECORD_FILE}"))
 
 
