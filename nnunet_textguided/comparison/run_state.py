@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nnunet_textguided import ext_path
 from nnunet_textguided.comparison.checkpoint import BEST, FINAL, LATEST, is_whole, planned_length, read_checkpoint
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
+
+if TYPE_CHECKING:
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 SHOWN_CASES = 5
 
@@ -58,11 +61,14 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
     return _validation_state(fold / "validation", load_json(model / "dataset.json")["file_ending"], expected_cases)
 
 
-def check_trainer(name: str) -> None:
+def check_trainer(name: str) -> type[nnUNetTrainer]:
     """Check that nnU-Net finds a trainer: its own, ours, or one in a folder that nnUNet_extTrainer lists.
 
     Args:
         name: Class name.
+
+    Returns:
+        The class.
 
     Raises:
         UserError: It does not; the text names similar ones.
@@ -72,7 +78,7 @@ def check_trainer(name: str) -> None:
 
     try:
         with redirect_stdout(io.StringIO()):  # nnU-Net prints every folder it searches
-            recursive_find_trainer_class_by_name(name)
+            return recursive_find_trainer_class_by_name(name)
     except (RuntimeError, AssertionError, TypeError) as error:
         near = difflib.get_close_matches(name, _trainer_names(), n=5, cutoff=0.5)
         raise UserError(
