@@ -26,6 +26,8 @@ from nnunet_textguided.quiet import quiet
 logger = logging.getLogger(__name__)
 
 SEED = 0
+LONG_TRAINING = 1000
+"""Epochs of the schedule, nnU-Net's own: a benchmark never comes to its end."""
 
 
 class Bench:
@@ -59,6 +61,22 @@ class Bench:
         """Return the trainers of all systems by label."""
         return {system.label: self.trainer(system) for system in self.setting.systems}
 
+    def eager_trainer(self, system: System, classes: int | None = None, encoder: str | None = None) -> Any:
+        """Return a trainer whose network is not compiled, with a batch to repeat: a profile can tell its modules apart.
+
+        Args:
+            system: One of the benchmark's.
+            classes: As for `build`.
+            encoder: As for `build`.
+        """
+        kept = self.trainer(system)
+        if classes is None and not kept._do_i_compile():
+            return kept
+        with environment(nnUNet_compile="f"):
+            trainer = self.build(system, classes, encoder)
+        trainer.fixed_batch = kept.fixed_batch if classes is None else relabelled(kept.fixed_batch, classes)
+        return trainer
+
     def build(self, system: System, classes: int | None = None, encoder: str | None = None) -> Any:
         """Build a trainer, initialised; weights are random, as they do not change what is measured.
 
@@ -83,7 +101,7 @@ class Bench:
                 device=setting.device,
             )
             effort = setting.effort
-            trainer.num_epochs = effort.epochs + 1
+            trainer.num_epochs = LONG_TRAINING
             trainer.num_iterations_per_epoch = effort.iterations
             trainer.num_val_iterations_per_epoch = max(1, effort.iterations // 5)
             if classes is not None or encoder is not None:  # whose text bank must not lie beside the real ones
@@ -92,12 +110,6 @@ class Bench:
             trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
         trainer.network.train()
         return trainer
-
-    def release(self) -> None:
-        """Forget the trainers that were kept, and give their memory back."""
-        self._trainers.clear()
-        if self.setting.device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def draw_batch(trainer: Any) -> dict[str, Any]:

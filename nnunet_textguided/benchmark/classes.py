@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from nnunet_textguided.benchmark.bench import Bench, relabelled
-from nnunet_textguided.benchmark.measurement import Measurement, compared
+from nnunet_textguided.benchmark.measurement import Measurement
 from nnunet_textguided.benchmark.roles import has_query_head
 from nnunet_textguided.benchmark.shares import HEAD_SHARE, share_rows
-from nnunet_textguided.benchmark.steps import timed_steps
-from nnunet_textguided.benchmark.turns import in_turns
+from nnunet_textguided.benchmark.steps import step_rows, time_steps
 
 PART = "classes"
 
@@ -28,7 +27,7 @@ def measure_classes(bench: Bench) -> list[Measurement]:
 
 
 def _at(bench: Bench, classes: int, encoder: str | None) -> list[Measurement]:
-    setting, effort = bench.setting, bench.setting.effort
+    setting = bench.setting
     trainers = {}
     for system in setting.systems:
         trainer = bench.build(system, classes, encoder)
@@ -36,10 +35,12 @@ def _at(bench: Bench, classes: int, encoder: str | None) -> list[Measurement]:
         trainers[system.label] = trainer
     named = encoder or next(filter(None, map(setting.encoder_of, setting.systems)), None)
     at = {"classes": classes, "queries": classes + 1, "encoder": named}
-    seconds = in_turns(timed_steps(trainers, bench.stopwatch), effort.rounds, effort.warm_up)
-    rows = compared(PART, "training step", "s", seconds, setting.reference, at)
-    for label, trainer in trainers.items():
+    rows = step_rows(PART, time_steps(bench, trainers), bench, at)
+    for system in setting.systems:
+        trainer = trainers[system.label]
         if has_query_head(trainer):
-            shares = share_rows(PART, label, trainer, trainer.fixed_batch, at)
+            if trainer._do_i_compile():
+                trainer = bench.eager_trainer(system, classes, encoder)
+            shares = share_rows(PART, system.label, trainer, trainer.fixed_batch, at)
             rows += [row for row in shares if row.quantity == HEAD_SHARE]
     return rows

@@ -8,8 +8,8 @@ from typing import Any
 
 from nnunet_textguided.benchmark.bench import Bench, environment, seed_everything
 from nnunet_textguided.benchmark.measurement import Measurement
-from nnunet_textguided.benchmark.steps import timed_steps
-from nnunet_textguided.benchmark.turns import Stopwatch, in_turns
+from nnunet_textguided.benchmark.steps import time_steps
+from nnunet_textguided.benchmark.turns import Stopwatch
 from nnunet_textguided.quiet import quiet
 
 logger = logging.getLogger(__name__)
@@ -28,12 +28,12 @@ def measure_loading(bench: Bench) -> list[Measurement]:
     Args:
         bench: Builds the trainers.
     """
-    setting, effort, rows = bench.setting, bench.setting.effort, []
-    steps = in_turns(timed_steps(bench.trainers(), bench.stopwatch), effort.rounds, effort.warm_up)
+    setting, rows = bench.setting, []
+    steps = time_steps(bench, bench.trainers())
     for workers in setting.workers:
         for system in setting.systems:
             seconds = _loader_seconds(bench, system, workers)
-            ratios = [own / step for own, step in zip(seconds, steps[system.label], strict=True)]
+            ratios = [own / step.wall for own, step in zip(seconds, steps[system.label], strict=True)]
             at = {"workers": workers}
             rows.append(Measurement(PART, BATCH, system.label, "s", tuple(seconds), at))
             rows.append(Measurement(PART, SHARE, system.label, "ratio", tuple(ratios), at))

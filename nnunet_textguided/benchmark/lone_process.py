@@ -68,12 +68,18 @@ def first_steps(setting: Setting, system: System, scratch: str, started: float) 
     from pathlib import Path
 
     from nnunet_textguided.benchmark.bench import Bench, draw_batch
-    from nnunet_textguided.comparison.resource_use import peak_memory_mb, resident_memory_mb, start_measuring
+    from nnunet_textguided.comparison.resource_use import (
+        peak_memory_mb,
+        resident_memory_mb,
+        set_threads,
+        start_measuring,
+    )
 
     imported = time.time()
     on_gpu = setting.device.type == "cuda"
     before = 0.0 if on_gpu else resident_memory_mb()
     bench = Bench(setting, Path(scratch))
+    set_threads(setting.device, setting.threads)
     start_measuring(setting.device)
     trainer = bench.build(system)
     initialised = time.time()

@@ -70,6 +70,7 @@ class Setting:
         folders: nnU-Net's.
         device: Where the networks run.
         effort: How often things are repeated.
+        threads: Of the CPU; None for OMP_NUM_THREADS, or all cores.
         fold: Its cases are trained on and predicted.
         classes: Numbers of structures that the cost of classes is measured at.
         encoders: Image encoders it is measured for; empty for those of the plans.
@@ -84,6 +85,7 @@ class Setting:
     folders: Folders
     device: torch.device
     effort: Effort
+    threads: int | None = None
     fold: int = 0
     classes: tuple[int, ...] = (1, 20, 24, 100, 200)
     encoders: tuple[str, ...] = ()

@@ -32,7 +32,11 @@ def measure_shares(bench: Bench) -> list[Measurement]:
     Args:
         bench: Builds the trainers.
     """
-    return [row for label, one in bench.trainers().items() for row in share_rows(PART, label, one, one.fixed_batch)]
+    rows = []
+    for system in bench.setting.systems:
+        trainer = bench.eager_trainer(system)
+        rows += share_rows(PART, system.label, trainer, trainer.fixed_batch)
+    return rows
 
 
 def share_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -38,9 +38,25 @@ class Stopwatch:
             function: What is called.
             arguments: With what.
         """
-        start = self.now()
+        return self.both(function, *arguments).wall
+
+    def both(self, function: Callable[..., Any], *arguments: Any) -> Seconds:
+        """Return how long a call takes, and how much of the processor it takes, which other processes do not change.
+
+        Args:
+            function: What is called.
+            arguments: With what.
+        """
+        start, processor = self.now(), time.process_time()
         function(*arguments)
-        return self.now() - start
+        return Seconds(self.now() - start, time.process_time() - processor)
+
+
+class Seconds(NamedTuple):
+    """Of one call: on the clock, and of all cores that this process had."""
+
+    wall: float
+    processor: float
 
 
 def in_turns(tasks: Mapping[str, Callable[[], Result]], rounds: int, warm_up: int = 0) -> dict[str, list[Result]]:

@@ -84,6 +84,7 @@ def _setting(args: argparse.Namespace) -> Setting:
         folders=folders,
         device=device,
         effort=Effort.for_device(device, **{name: getattr(args, name) for name in names}),
+        threads=args.threads,
         fold=args.f,
         classes=tuple(args.classes),
         encoders=tuple(args.encoders),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -69,6 +71,12 @@ def test_what_is_written_holds_every_single_value():
     expected = {"part": "step", "quantity": "training step", "system": "ours", "unit": "s", "at": {"classes": 4}}
     expected |= {"median": 2.0, "q25": 1.5, "q75": 2.5, "n": 2, "values": [1.0, 3.0]}
     assert row.to_json() == {**expected, "ratio": {"median": 1.0, "q25": 0.75, "q75": 1.25, "n": 2}}
+
+
+def test_waiting_takes_no_processor_time():
+    wall, processor = Stopwatch(CPU).both(time.sleep, 0.05)
+    assert wall >= 0.05
+    assert processor < 0.04
 
 
 def test_clock_waits_for_a_gpu_before_it_is_read(monkeypatch):
