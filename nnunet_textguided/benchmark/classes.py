@@ -41,6 +41,6 @@ def _at(bench: Bench, classes: int, encoder: str | None) -> list[Measurement]:
         if has_query_head(trainer):
             if trainer._do_i_compile():
                 trainer = bench.eager_trainer(system, classes, encoder)
-            shares = share_rows(PART, system.label, trainer, trainer.fixed_batch, at)
+            shares = share_rows(PART, system.label, trainer, setting.effort, at)
             rows += [row for row in shares if row.quantity == HEAD_SHARE]
     return rows

@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from nnunet_textguided.benchmark.bench import Bench
 from nnunet_textguided.benchmark.measurement import Measurement
 from nnunet_textguided.benchmark.roles import OPTIMISER, QUERY_HEAD, REST, has_query_head, modules_by_role
+from nnunet_textguided.benchmark.setting import Effort
 from nnunet_textguided.benchmark.turns import in_turns
 
 PART = "shares"
@@ -35,27 +36,27 @@ def measure_shares(bench: Bench) -> list[Measurement]:
     rows = []
     for system in bench.setting.systems:
         trainer = bench.eager_trainer(system)
-        rows += share_rows(PART, system.label, trainer, trainer.fixed_batch)
+        rows += share_rows(PART, system.label, trainer, bench.setting.effort)
     return rows
 
 
 def share_rows(
-    part: str, label: str, trainer: Any, batch: dict[str, Any], at: dict[str, Any] | None = None
+    part: str, label: str, trainer: Any, effort: Effort, at: dict[str, Any] | None = None
 ) -> list[Measurement]:
     """Profile some steps of one trainer.
 
     Args:
         part: Of the benchmark.
         label: Of the system.
-        trainer: Initialised.
-        batch: For its `train_step`.
+        trainer: With a batch to repeat.
+        effort: How often; at most `PROFILED_ROUNDS` times.
         at: Conditions.
 
     Returns:
         A row a role, and one of the query head as a whole where the network has one.
     """
-    task = {label: lambda: step_shares(trainer, batch)}
-    shares = in_turns(task, PROFILED_ROUNDS, warm_up=1)[label]
+    task = {label: lambda: step_shares(trainer, trainer.fixed_batch)}
+    shares = in_turns(task, min(PROFILED_ROUNDS, effort.rounds), warm_up=min(1, effort.warm_up))[label]
     roles = dict.fromkeys(role for one in shares for role in one)
     values = {role: [one.get(role, 0.0) for one in shares] for role in roles}
     if has_query_head(trainer):

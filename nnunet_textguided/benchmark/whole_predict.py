@@ -53,6 +53,7 @@ def measure_predict(bench: Bench) -> list[Measurement]:
 
 def _predict(setting: Setting, system: System, models: Models, images: Path, output: Path) -> None:
     shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
     folder = models.folders[system.label]
     if is_reference(setting, system):
         _predict_as_nnunet(setting, folder, images, output)

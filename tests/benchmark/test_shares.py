@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nnunet_textguided.benchmark.roles import FINDING_LOSS, LOSS, OPTIMISER, REST, has_query_head, modules_by_role
+from nnunet_textguided.benchmark.setting import Effort
 from nnunet_textguided.benchmark.shares import HEAD_SHARE, marked, share_rows, shares_of, step_shares
 
 CPU = torch.device("cpu")
@@ -69,7 +70,7 @@ class SlowSGD(torch.optim.SGD):
 
 class Trainer:
     def __init__(self):
-        self.network, self.loss, self.device = Network(), Loss(), CPU
+        self.network, self.loss, self.device, self.fixed_batch = Network(), Loss(), CPU, BATCH
         self.optimizer = SlowSGD(self.network.parameters(), 0.01)
 
     def train_step(self, batch):
@@ -111,7 +112,7 @@ def test_a_slow_loss_and_a_slow_optimiser_are_named(trainer):
 def test_head_is_queries_and_masks_together(trainer):
     for place in ("queries", "query_decoder", "masks"):
         getattr(trainer.network, place).forward_pause = PAUSE
-    rows = {row.quantity: row for row in share_rows("shares", "Ours", trainer, BATCH, {"classes": 3})}
+    rows = {row.quantity: row for row in share_rows("shares", "Ours", trainer, Effort(1, 0, 1, 1), {"classes": 3})}
     assert rows[HEAD_SHARE].spread.median > 0.5
     assert rows["query decoder"].spread.median == pytest.approx(2 * rows["masks"].spread.median, rel=0.5)
     assert rows[HEAD_SHARE].at == {"classes": 3}
