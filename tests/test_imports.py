@@ -24,8 +24,9 @@ LEVELS = {
     "pretraining": 4,
     "comparison": 4,
     "synthetic": 4,
-    "ext": 5,
-    "cli": 5,
+    "benchmark": 5,
+    "ext": 6,
+    "cli": 6,
 }
 """A part may import itself and any part of a lower level; ext and cli are imported by nobody."""
 
@@ -142,6 +143,7 @@ FORBIDDEN = [
     ("trainers.plan", "class A:\n    def f(self):\n        from nnunet_textguided.cli import main"),
     ("inference.predictor", "from nnunet_textguided.trainers.guidance import TextGuidance"),
     ("synthetic.phantom", "from nnunet_textguided.dataset_conversion import spider"),
+    ("comparison.costs", "from nnunet_textguided.benchmark import steps"),
     ("ext_path", "from nnunet_textguided.text import bank"),
     ("cli.env", "from nnunet_textguided.ext import textguided_trainers"),
     ("evaluation.report", "from nnunet_textguided.cli.main import main"),

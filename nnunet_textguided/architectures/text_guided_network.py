@@ -47,6 +47,7 @@ class TextGuidedNetwork(nn.Module):
         self.decoder = decoder
         self.queries = queries
         self.query_decoder = query_decoder
+        self.masks = MaskScores()
         self.strides = tuple(tuple(stride) for stride in strides)
 
     def set_class_vectors(self, rows: torch.Tensor) -> None:
@@ -109,7 +110,7 @@ class TextGuidedNetwork(nn.Module):
     def _segment(self, feature: torch.Tensor, vectors: MaskVectors, level: int, size: Sequence[int]) -> torch.Tensor:
         num_classes = 1 + self.queries.num_structures
         chosen = MaskVectors(vectors.weights[:, :num_classes], vectors.biases[:, :num_classes])
-        return crop(score(feature, chosen), level_size(size, self.strides[level]))
+        return crop(self.masks(feature, chosen), level_size(size, self.strides[level]))
 
     def _find(self, features: PixelFeatures, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
         first = 1 + self.queries.num_structures
@@ -119,7 +120,15 @@ class TextGuidedNetwork(nn.Module):
         with torch.autocast(device_type=lesions.device.type, enabled=False):
             weights = vectors.weights[:, first:, : lesions.shape[1]]  # the branch is narrower
             chosen = MaskVectors(weights.float(), vectors.biases[:, first:].float())
-            return crop(upsample(score(lesions.float(), chosen), self.strides[1]), size)
+            return crop(upsample(self.masks(lesions.float(), chosen), self.strides[1]), size)
+
+
+class MaskScores(nn.Module):
+    """`score` as a module without parameters: what measures or replaces the masks finds them by their place."""
+
+    def forward(self, feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:
+        """Score every voxel with every mask vector: (B, C, ...) -> (B, Q, ...)."""
+        return score(feature, vectors)
 
 
 def score(feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ensemble": ("ensemble", "average several models' predictions, segmentation and findings"),
     "evaluate": ("evaluate", "IoU and Dice of predictions against the truth, per case and structure"),
     "compare": ("compare", "trained systems on the same cases: one table, paired statistics; runs what is missing"),
+    "benchmark": ("benchmark", "time and memory of systems beside nnUNetTrainer's, measured in turns"),
     "report": ("report", "a page for every predicted case: picture, findings, structures"),
     "doctor": ("doctor", "check the installation and say how to mend what is wrong"),
     "env": ("env", "print the line that lets nnU-Net's own commands find our trainers"),

@@ -49,7 +49,8 @@ def measure_inference(
 
     chosen = choose_device(device)
     used = set_threads(chosen, threads)
-    images = _image_files(run, folders, validation_cases(folders.preprocessed / run.dataset, run.fold)[:cases])
+    wanted = validation_cases(folders.preprocessed / run.dataset, run.fold)[:cases]
+    images = image_files(folders.raw / run.dataset, wanted)
     model = check_model_folder(run.model_folder(folders.results), run.fold)
     on_gpu = chosen.type == "cuda"
     predictor = load_predictor(model, device=chosen, perform_everything_on_device=on_gpu, allow_tqdm=False)
@@ -81,10 +82,18 @@ def _seconds(predictor: nnUNetPredictor, files: list[str]) -> float:
     return time.monotonic() - start
 
 
-def _image_files(run: Run, folders: Folders, cases: Sequence[str]) -> dict[str, list[str]]:
+def image_files(raw: Path, cases: Sequence[str]) -> dict[str, list[str]]:
+    """Return the images of training cases: case -> one file a channel.
+
+    Args:
+        raw: nnUNet_raw/DatasetXXX_Name.
+        cases: Their names.
+
+    Raises:
+        UserError: One is not there.
+    """
     from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
-    raw = folders.raw / run.dataset
     known = get_filenames_of_train_images_and_targets(str(raw)) if (raw / "dataset.json").is_file() else {}
     for case in cases:
         absent = [file for file in known.get(case, {"images": [str(raw / case)]})["images"] if not os.path.isfile(file)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from pathlib import Path
 
 import torch
 
@@ -63,12 +65,32 @@ def peak_memory_mb(device: torch.device) -> float | None:
         return torch.cuda.max_memory_allocated(device) / _MB
     if device.type != "cpu":
         return None
+    peak = _kernels_peak_kb()
+    if peak is not None:
+        return peak / 1024
     try:
         import resource  # not on Windows
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _MB if sys.platform == "darwin" else peak / 1024  # macOS counts bytes, Linux kilobytes: getrusage(2)
+
+
+def resident_memory_mb() -> float | None:
+    """Return what this process holds in main memory now, in MB (1024 * 1024 bytes); None where the system says not."""
+    now = _status_kb("VmRSS")
+    return None if now is None else now / 1024
+
+
+def _kernels_peak_kb() -> int | None:
+    """Linux's own figure of this process; getrusage's also holds the peak of the process that started it."""
+    return _status_kb("VmHWM")
+
+
+def _status_kb(entry: str) -> int | None:
+    status = Path("/proc/self/status")
+    found = re.search(rf"{entry}:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.is_file() else None
+    return None if found is None else int(found.group(1))
 
 
 def device_name(device: torch.device) -> str:

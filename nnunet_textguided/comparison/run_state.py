@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nnunet_textguided import ext_path
 from nnunet_textguided.checkpoint_files import BEST, FINAL, LATEST, is_whole
@@ -19,6 +19,9 @@ from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.safe_checkpoint import UntrustedFileError
+
+if TYPE_CHECKING:
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 SHOWN_CASES = 5
 
@@ -61,11 +64,14 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
     return _validation_state(fold / "validation", ending, expected_cases)
 
 
-def check_trainer(name: str) -> None:
+def check_trainer(name: str) -> type[nnUNetTrainer]:
     """Check that nnU-Net finds a trainer: its own, ours, or one in a folder that nnUNet_extTrainer lists.
 
     Args:
         name: Class name.
+
+    Returns:
+        The class.
 
     Raises:
         UserError: It does not; the text names similar ones.
@@ -75,7 +81,7 @@ def check_trainer(name: str) -> None:
 
     try:
         with redirect_stdout(io.StringIO()):  # nnU-Net prints every folder it searches
-            recursive_find_trainer_class_by_name(name)
+            return recursive_find_trainer_class_by_name(name)
     except (RuntimeError, AssertionError, TypeError) as error:
         near = difflib.get_close_matches(name, _trainer_names(), n=5, cutoff=0.5)
         raise UserError(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from nnunet_textguided.inference.predict_settings import choose_device
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
 from nnunet_textguided.inference.segmentation import Segmentation
 from nnunet_textguided.inference.voxel_values import check_values
+from nnunet_textguided.quiet import quiet
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -81,7 +81,7 @@ class TextGuidedPredictor:
         """
         model = check_model_folder(folder, folds, checkpoint, trust)
         chosen = choose_device(device)
-        with _quiet():
+        with quiet(logger):
             predictor = load_predictor(
                 model,
                 tile_step_size=step_size,
@@ -146,7 +146,7 @@ class TextGuidedPredictor:
         if target is not None and code is not None:  # a model that knows its orientation always has a code to compare
             turned, turned_spacing = reorient_array(array, code, target), reorient_spacing(spacing, code, target)
         turned, raw = turned.astype(np.float32, copy=False), None
-        with _quiet():
+        with quiet(logger):
             if hasattr(self.predictor, "predict_array"):
                 *outputs, finding_maps, properties = self.predictor.predict_array(turned, turned_spacing, probabilities)
                 raw = (finding_maps, properties)
@@ -233,20 +233,3 @@ def _label_names(model: ModelFolder) -> dict[int, str]:
         regions = [name for name in labels if name != "background"]
         return {0: "background", **{int(code): name for code, name in zip(order, regions, strict=True)}}
     return {int(value): name for name, value in labels.items()}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send nnU-Net's prints to the log: a library call has no business on somebody's standard output."""
-
-    class _ToLog:
-        def write(self, text: str) -> int:
-            if text.strip():
-                logger.debug("nnU-Net: %s", text.strip())
-            return len(text)
-
-        def flush(self) -> None:
-            """Nothing is held back."""
-
-    with contextlib.redirect_stdout(_ToLog()):
-        yield

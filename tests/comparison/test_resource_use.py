@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from nnunet_textguided.comparison import resource_use
 from nnunet_textguided.comparison.resource_use import device_name, peak_memory_mb, set_threads, usable_cores
 
 CPU = torch.device("cpu")
@@ -22,8 +23,21 @@ def test_peak_is_what_the_kernel_says_of_this_process():
     assert peak_memory_mb(CPU) == pytest.approx(kilobytes / 1024, rel=0.1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel's own figure is in /proc")
+def test_peak_of_the_process_that_started_this_one_does_not_count(monkeypatch):
+    """getrusage(2) of a started process begins with its parent's peak; 1 TB stands for a large one."""
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2**30))
+    assert 10 < peak_memory_mb(CPU) < 2**20
+
+
+def test_memory_now_is_at_most_the_peak():
+    now = resource_use.resident_memory_mb()
+    assert now is None or 10 < now <= peak_memory_mb(CPU)
+
+
 @pytest.mark.parametrize(("platform", "counted"), [("linux", 3 * 1024), ("darwin", 3 * 1024 * 1024)])
 def test_units_of_the_system_are_minded(monkeypatch, platform, counted):
+    monkeypatch.setattr(resource_use, "_kernels_peak_kb", lambda: None)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=counted))
     assert peak_memory_mb(CPU) == 3.0
