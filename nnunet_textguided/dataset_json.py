@@ -74,7 +74,7 @@ def check_labels(labels: Any, where: str | Path = "dataset.json") -> dict[str, A
                 f"{where}, labels, {name[:80]!r}: expected a code from 0 to {LARGEST_CODE} (a list of them for a "
                 f"region), got {str(value)[:80]!r}."
             )
-    return labels
+    return dict(labels)
 
 
 def block_of(dataset_json: Mapping[str, Any], where: str | Path = "dataset.json") -> dict[str, Any]:

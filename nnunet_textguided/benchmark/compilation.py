@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch._dynamo
@@ -27,7 +28,7 @@ def measure_compilation(bench: Bench) -> list[Measurement]:
         if not trainer._do_i_compile():
             continue
         trainer.fixed_batch = bench.trainer(system).fixed_batch
-        breaks, again = compile_events(lambda one=trainer: one.train_step(one.fixed_batch), effort.rounds)
+        breaks, again = compile_events(partial(trainer.train_step, trainer.fixed_batch), effort.rounds)
         rows.append(Measurement(PART, BREAKS, system.label, "", (float(breaks),)))
         rows.append(Measurement(PART, AGAIN, system.label, "", (float(again),)))
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ def measure_inference_stages(bench: Bench) -> list[Measurement]:
     """
     models = make_models(bench)
     case, files = next(iter(models.images.items()))
-    tasks = {}
+    tasks: dict[str, Callable[[], Any]] = {}
     for label, folder in models.folders.items():
         with quiet(logger):
             predictor = _predictor(folder, bench.setting.fold, bench.setting.device)

@@ -42,7 +42,7 @@ def measure_processes(bench: Bench) -> list[Measurement]:
     found = in_turns(tasks, min(ROUNDS, setting.effort.rounds))
     rows = []
     for quantity, unit in QUANTITIES.items():
-        values = {label: [one[quantity] for one in own if one[quantity] is not None] for label, own in found.items()}
+        values = {label: [v for v in (one[quantity] for one in own) if v is not None] for label, own in found.items()}
         if all(values.values()):
             rows += compared(PART, quantity, unit, values, setting.reference)
     return rows

@@ -11,8 +11,10 @@ import torch
 from batchgenerators.utilities.file_and_folder_operations import save_json
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunet_textguided.trainers.host import TrainerHost
 
-class Measured:
+
+class Measured(TrainerHost):
     """Mixin before an nnU-Net trainer. nnU-Net's own benchmark is a subclass of nnUNetTrainer; this fits any.
 
     nnU-Net's loop over epochs is called for one epoch at a time, so that systems can take turns: start and end of the
@@ -59,7 +61,8 @@ class Measured:
         Returns:
             Seconds, from the time stamps that nnU-Net's own benchmark reads.
         """
-        planned, self.num_epochs = self.num_epochs, self.current_epoch + 1
+        planned: int = self.num_epochs
+        self.num_epochs = self.current_epoch + 1
         try:
             super().run_training()
         finally:

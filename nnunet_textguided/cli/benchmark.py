@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Of this command.
     """
-    add, many = parser.add_argument, {"nargs": "+", "default": []}
+    add = parser.add_argument
     add("-d", required=True, metavar="DATASET", help="planned and preprocessed data set, by number or name")
     add("-c", default="2d", metavar="CONFIGURATION", help="configuration, such as 2d or 3d_fullres")
     add("--systems", nargs="+", required=True, metavar="LABEL=TRAINER:PLANS", help="what is measured")
     text = "system that the others are divided by; nnUNetTrainer on the plans of the first if left out"
     add("--reference", metavar="LABEL", help=text)
     add("-o", default="benchmark", metavar="STEM", help="path without ending: STEM.json and STEM.md are written")
-    add("--only", **many, metavar="PART", help="parts, as docs/benchmark.md names them; all if left out")
+    add("--only", nargs="+", default=[], metavar="PART", help="parts, as docs/benchmark.md names them; all if left out")
     add("-device", choices=["cpu", "cuda", "mps"], help="cuda where there is one and else cpu")
     add("-f", type=int, default=0, metavar="FOLD", help="its cases are loaded and predicted")
     add("--threads", type=int, metavar="N", help="of the CPU; OMP_NUM_THREADS or all cores if left out")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "numbers of structures that the cost of classes is measured at"
     add("--classes", nargs="+", type=int, default=[1, 20, 24, 100, 200], metavar="N", help=text)
     text = "image encoders it is measured for, such as convnextv2_tiny; that of the plans if left out"
-    add("--encoders", **many, metavar="NAME", help=text)
+    add("--encoders", nargs="+", default=[], metavar="NAME", help=text)
     add("--cases", nargs="+", type=int, default=[1, 3], metavar="N", help="numbers of cases predicted in one go")
     text = "numbers of loading processes; 0 loads in the training process"
     add("--workers", nargs="+", type=int, default=[0, 1, 2], metavar="N", help=text)

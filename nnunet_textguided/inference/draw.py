@@ -41,7 +41,7 @@ def draw_case(
     """
     image, spacing = _read(image_file)
     truth, prediction = (None if file is None else _read(file)[0] for file in (truth_file, prediction_file))
-    labels = check_labels(load_json(dataset_json).get("labels"), dataset_json)
+    labels = check_labels(load_json(dataset_json).get("labels"), Path(dataset_json))
     names = {code: name for name, code in labels.items() if isinstance(code, int) and code > 0 and name != "ignore"}
     shown = truth_file or prediction_file or image_file
     return draw_overlay(image, truth, prediction, names, spacing, out_png, Path(shown).name.split(".")[0])

@@ -43,12 +43,13 @@ def read_header(path: Path) -> tuple[Kind, tuple[int, int, int], tuple[float, fl
         raise UserError(f"expected one value a voxel, got {header.components}")
     if len(size) not in (2, 3) or min(size) < 1:
         raise UserError(f"expected two or three axes, got size {size}")
-    size, spacing = (*size, 1)[:3], (*spacing, 1.0)[:3]
+    x, y, z = (*size, 1)[:3]
     if ending_of(path) in PICTURE_ENDINGS:
-        return "picture", size, None  # pixels per metre in a PNG are a screen's, not a scanner's
+        return "picture", (x, y, z), None  # pixels per metre in a PNG are a screen's, not a scanner's
     if ending_of(path) in DICOM_ENDINGS:
-        return "dicom", size, (*_dicom_spacing(path), 1.0)
-    return "volume", size, spacing
+        return "dicom", (x, y, z), (*_dicom_spacing(path), 1.0)
+    across, down, apart = (*spacing, 1.0)[:3]
+    return "volume", (x, y, z), (across, down, apart)
 
 
 def _dicom_spacing(path: Path) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from nnunet_textguided.checkpoint_files import LATEST
+from nnunet_textguided.trainers.host import TrainerHost
 from nnunet_textguided.trainers.schedule import WarmupPolyLR
 
 TERMINATED = 128 + signal.SIGTERM
@@ -47,7 +48,7 @@ class SigtermRequest:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-class EndsOnSigterm:
+class EndsOnSigterm(TrainerHost):
     """Mixin for nnU-Net trainers: after SIGTERM the iteration in hand is finished, a checkpoint written, and left.
 
     nnU-Net counts whole epochs. `checkpoint_latest.pth` written here also says how many iterations of its epoch are

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from nnunet_textguided.files import remove_leftovers
 from nnunet_textguided.locks import RunBusyError, fold_lock_path, take_unless_held
+from nnunet_textguided.trainers.host import TrainerHost
 
 
-class OneAtATime:
+class OneAtATime(TrainerHost):
     """Mixin for nnU-Net trainers: takes the fold's lock before anything is read from or written into its folder.
 
     The lock is given back after the validation, or with the end of the trainer or process. A job of `compare` that

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnunet_textguided.faults import explained
+from nnunet_textguided.trainers.host import TrainerHost
 
 
-class ToldFaults:
+class ToldFaults(TrainerHost):
     """Mixin for nnU-Net trainers: full memory or disk, folders that are gone and dead workers are told in words."""
 
     def run_training(self) -> None:

@@ -8,9 +8,10 @@ from nnunet_textguided.checkpoint_files import check_whole, what_follows
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.safe_checkpoint import check_checkpoints
+from nnunet_textguided.trainers.host import TrainerHost
 
 
-class WholeCheckpoints:
+class WholeCheckpoints(TrainerHost):
     """Mixin for nnU-Net trainers: a checkpoint gets its name once it is on the disk, and is checked before it is read.
 
     nnU-Net unpickles whatever a checkpoint holds, so it is opened here first in a way that runs nothing.

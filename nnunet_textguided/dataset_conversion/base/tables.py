@@ -48,21 +48,23 @@ def read_rows(
     text = _decode(content, path)
     first_line = text.split("\n", 1)[0]
     separator = max(_SEPARATORS, key=first_line.count)
-    reader = csv.reader(StringIO(text), delimiter=separator)
-    rows = _rows(reader, path)
-    header = [(spellings or {}).get(plain(name), plain(name)) for name in next(rows, [])]
+    rows = _rows(text, separator, path)
+    header = [(spellings or {}).get(plain(name), plain(name)) for name in next(rows, (1, []))[1]]
     missing = [name for name in columns if name not in header]
     if missing:
         raise UserError(f"{path}, line 1: expected the columns {', '.join(columns)}; missing are {', '.join(missing)}.")
-    for cells in rows:
+    for line, cells in rows:
         if any(cell.strip() for cell in cells):
             padded = [*(cell.strip() for cell in cells), *[""] * (len(header) - len(cells))]
-            yield reader.line_num, dict(zip(header, padded, strict=False))
+            yield line, dict(zip(header, padded, strict=False))
 
 
-def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+def _rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every row."""
+    reader = csv.reader(StringIO(text), delimiter=separator)
     try:
-        yield from reader
+        for cells in reader:
+            yield reader.line_num, cells
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: is no CSV: {error}.") from error
 
