@@ -21,6 +21,8 @@ class Measured(TrainerHost):
     training happen once, and no checkpoint is written.
     """
 
+    num_epochs: int
+
     def __init__(
         self,
         plans: dict,
@@ -61,8 +63,7 @@ class Measured(TrainerHost):
         Returns:
             Seconds, from the time stamps that nnU-Net's own benchmark reads.
         """
-        planned: int = self.num_epochs
-        self.num_epochs = self.current_epoch + 1
+        planned, self.num_epochs = self.num_epochs, self.current_epoch + 1
         try:
             super().run_training()
         finally:
