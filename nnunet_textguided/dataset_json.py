@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,21 @@ LARGEST_CODE = 65535
 _OF_BLOCK = {"terms": dict, "findings": dict, "missing": dict, "orientation": str}
 
 
-def read_dataset_json(path: str | Path) -> dict[str, Any]:
+def read_dataset_json(path: str | Path, needed: Sequence[str] = ("labels", "file_ending")) -> dict[str, Any]:
     """Read dataset.json.
 
     Args:
         path: The file.
+        needed: Entries that have to be there.
 
     Returns:
-        Its content, with labels and file_ending in it.
+        Its content.
 
     Raises:
         UserError: It is no JSON, or not nnU-Net's dataset.json; the text names file and entry.
     """
     content = load_json(path)
-    for key in ("labels", "file_ending"):
+    for key in needed:
         if not isinstance(content, dict) or key not in content:
             raise UserError(f"{path} lacks {key!r}: it is not nnU-Net's dataset.json.")
     check_dataset_json(content, path)
@@ -36,17 +37,19 @@ def read_dataset_json(path: str | Path) -> dict[str, Any]:
 
 
 def check_dataset_json(content: Mapping[str, Any], where: str | Path) -> None:
-    """Check labels, file_ending and our block.
+    """Check labels, file_ending and our block, as far as they are there.
 
     Args:
-        content: Has labels and file_ending.
+        content: Of dataset.json.
         where: The file.
 
     Raises:
         UserError: One of them has another form.
     """
-    check_labels(content["labels"], where)
-    check_ending(content["file_ending"], where)
+    if "labels" in content:
+        check_labels(content["labels"], where)
+    if "file_ending" in content:
+        check_ending(content["file_ending"], where)
     block_of(content, where)
 
 

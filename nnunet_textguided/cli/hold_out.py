@@ -34,7 +34,7 @@ def copy_validation_cases(raw: Path, splits: Path, fold: int, out: Path) -> list
     folds = read_splits(splits)
     if not 0 <= fold < len(folds):
         raise UserError(f"{splits} has the folds 0 to {len(folds) - 1}, asked for was {fold}.")
-    ending = read_dataset_json(raw / "dataset.json")["file_ending"]
+    ending = read_dataset_json(raw / "dataset.json", ["file_ending"])["file_ending"]
     cases = sorted(folds[fold]["val"])
     for case in cases:
         channel = re.compile(re.escape(case) + r"_\d{4}" + re.escape(ending))

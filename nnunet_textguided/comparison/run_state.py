@@ -60,7 +60,7 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
         return RunState("unfinished", _progress(fold))
     if not is_whole(fold / FINAL):
         return RunState("unfinished", f"{FINAL} is cut short; delete it, then training goes on from an earlier one")
-    ending = read_dataset_json(model / "dataset.json")["file_ending"]
+    ending = read_dataset_json(model / "dataset.json", ["file_ending"])["file_ending"]
     return _validation_state(fold / "validation", ending, expected_cases)
 
 

@@ -86,7 +86,7 @@ def _search_folder(found: ScanList, folder: Path, source: Path) -> None:
 
 
 def _nnunet_cases(folder: Path, separate: bool) -> Iterable[tuple[str, tuple[Path, ...]]]:
-    description = read_dataset_json(folder / "dataset.json")
+    description = read_dataset_json(folder / "dataset.json", ["file_ending", "channel_names"])
     ending, count = description["file_ending"], len(description["channel_names"])
     images = [path for part in ("imagesTr", "imagesTs") for path in sorted((folder / part).glob(f"*{ending}"))]
     if separate:

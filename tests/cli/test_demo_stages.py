@@ -263,7 +263,7 @@ def converted(tmp_path: Path) -> Path:
         for channel in range(2):
             (tmp_path / "raw" / "imagesTr" / f"{case}_{channel:04d}.nii.gz").write_text(f"{case} {channel}")
         (tmp_path / "raw" / "labelsTr" / f"{case}.nii.gz").write_text(case)
-    (tmp_path / "raw" / "dataset.json").write_text(json.dumps({"labels": {"background": 0}, "file_ending": ".nii.gz"}))
+    (tmp_path / "raw" / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz"}))
     splits = [{"train": ["spider_002"], "val": ["spider_001"]}]
     (tmp_path / "splits_final.json").write_text(json.dumps(splits))
     return tmp_path

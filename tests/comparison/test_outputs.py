@@ -175,8 +175,8 @@ def test_without_nan_reaches_into_everything():
 
 
 def test_markdown_passes_no_tags_on(comparison):
-    grid = dataclasses.replace(comparison.grid, title='<script>alert("x")</script>')
-    text = to_markdown(dataclasses.replace(comparison, grid=grid, notes=["<img src=x onerror=alert(1)>", "p < 0.05"]))
+    notes = ["<img src=x onerror=alert(1)>", "p < 0.05"]
+    text = to_markdown(dataclasses.replace(comparison, reference='<script>alert("x")</script>', notes=notes))
     assert "\\<script>" in text
     assert "\\<img src=x" in text
     assert "**p < 0.05**" in text
