@@ -49,6 +49,7 @@ setup(
             "pytest>=7.4",
             "pytest-cov>=5",
             "pytest-timeout>=2.1",
+            "pytest-xdist>=3.5",
             "ruff>=0.17",
         ]
     },

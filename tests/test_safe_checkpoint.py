@@ -249,6 +249,7 @@ def test_a_training_of_a_comparison_refuses_to_go_on(tmp_path: Path, marker: Pat
 
 def test_our_trainers_refuse_to_go_on_also_under_nnunets_own_command(tmp_path: Path, marker: Path):
     trainer = object.__new__(TextGuidedTrainer)
+    trainer.local_rank, trainer.output_folder = 0, str(tmp_path)
     with pytest.raises(UntrustedFileError, match=REFUSED):
         trainer.load_checkpoint(str(arm_checkpoint(tmp_path / "checkpoint_latest.pth", marker)))
 

@@ -11,6 +11,7 @@ from tiny_partial import BARE, IGNORE, WHOLE
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.findings.annotations import Annotation, FindingAnnotations
 from nnunet_textguided.trainers import TextGuidedTrainer
+from nnunet_textguided.trainers.shared_recipe import seed_everything
 from nnunet_textguided.trainers.weak_cells import WeakCells, WeakDataset
 
 CODES = {"L5": 2, "L5/S": 3}
@@ -118,6 +119,7 @@ def test_cases_with_a_mask_stay_as_they_are():
 def test_cells_go_through_nnunets_augmentation_to_the_findings_and_not_to_the_segmentation(make_partial_trainer):
     trainer = make_partial_trainer(TextGuidedTrainer)
     trainer.initialize()
+    seed_everything(0)
     trainer.on_train_start()
     drawn, at_marks = {2: 0, 3: 0}, []
     for _ in range(12):
