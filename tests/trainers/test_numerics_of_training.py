@@ -2,7 +2,7 @@
 
 On a GPU the last test runs 10,000 steps in float16 and in bfloat16, as nnU-Net's own autocast does:
 
-    pytest -m gpu tests/trainers/test_numerics_of_training.py
+    pytest -m gpu -n 0 tests/trainers/test_numerics_of_training.py
 """
 
 from __future__ import annotations
