@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from nnunet_textguided.processes import birth, place
 
 _CHUNK_BYTES = 1 << 20
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+_WRITES = itertools.count()
 _TEMPORARY = re.compile(r"\.partial-(?:(?P<place>[0-9a-f]{8})-)?(?P<pid>\d+)-")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -36,7 +38,8 @@ def atomic_path(path: str | os.PathLike[str], durable: bool = False) -> Iterator
         UserError: The folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{_place_hash()}-{os.getpid()}-{path.name}")
+    # the number keeps threads that write the same file apart
+    temporary = path.with_name(f".partial-{_place_hash()}-{os.getpid()}-{next(_WRITES)}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

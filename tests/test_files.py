@@ -152,3 +152,12 @@ def test_next_checkpoint_in_nnunets_order_is_named(tmp_path):
     (tmp_path / "checkpoint_latest.pth").write_bytes(b"half")
     assert "checkpoint_best.pth" in what_follows(tmp_path / "checkpoint_final.pth")
     assert "starts anew" in what_follows(tmp_path / "checkpoint_best.pth")
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.json"
+    with atomic_path(path) as first, atomic_path(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the block that ended last
+    assert list(tmp_path.iterdir()) == [path]
