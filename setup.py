@@ -22,10 +22,10 @@ setup(
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         "torch>=2.6",  # before, weights_only=True could be made to run code (CVE-2025-32434)
-        "timm>=1.0.17,<1.0.23",
-        "open_clip_torch>=2.32",
+        "timm>=1.0.21,<1.0.23",
+        "open_clip_torch>=3.0",
         "dynamic-network-architectures>=0.4.4",
-        "SimpleITK>=2.2.1",
+        "SimpleITK>=2.5.4",
         "batchgenerators>=0.25.1",
         "pydicom>=3.0",
         "safetensors>=0.4.2",

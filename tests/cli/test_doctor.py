@@ -159,7 +159,7 @@ def test_ext_variable(monkeypatch, value, status):
 
 @pytest.mark.parametrize(
     ("version", "status"),
-    [("1.0.14", "FAIL"), ("1.0.17", "OK"), ("1.0.22.post1", "OK"), ("1.0.23", "FAIL"), ("1.1", "FAIL")],
+    [("1.0.20", "FAIL"), ("1.0.21", "OK"), ("1.0.22.post1", "OK"), ("1.0.23", "FAIL"), ("1.1", "FAIL")],
 )
 def test_timm_range(monkeypatch, version, status):
     monkeypatch.setattr(metadata, "version", lambda name: version)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import PathPatch
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, roc_auc_score
 from toy_comparison import LABELS, changed, relabelled, toy_comparison
 
 from nnunet_textguided.comparison.figures.case_lines import case_lines, case_table
@@ -153,7 +153,7 @@ def test_curves_enclose_the_areas_that_the_legend_names(toy):
     for (key, own), roc, pr in zip(trainings, curves["left"], curves["right"], strict=True):
         truth, probability = own["truth"].astype(int), own["probability"]
         auroc, ap = roc_auc_score(truth, probability), average_precision_score(truth, probability)
-        assert np.trapezoid(roc.get_ydata(), roc.get_xdata()) == pytest.approx(auroc, abs=1e-12)
+        assert auc(roc.get_xdata(), roc.get_ydata()) == pytest.approx(auroc, abs=1e-12)
         assert pr.get_drawstyle() == "steps-post"
         assert step_area(pr) == pytest.approx(ap, abs=1e-12)
         means.setdefault(key[0], []).append((auroc, ap))

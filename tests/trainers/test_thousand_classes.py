@@ -19,9 +19,9 @@ CLASSES = 1000
 def test_a_thousand_classes_are_planned_trained_validated_and_predicted(
     nnunet_folders: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     labels = {"background": 0, **{f"structure {code}": code for code in range(1, CLASSES)}}
     folder = build_dataset(nnunet_folders, "Dataset907_Thousand", labels, ("2d",))
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")  # not before: nnU-Net's planner takes it for a number of threads
     plans = json.loads(write_text_guided_plans(folder, options=SMALL).read_text())
     dataset_json = json.loads((folder / "dataset.json").read_text())
     trainer = TextGuidedTrainer({**plans, "continue_training": False}, "2d", 0, dataset_json, torch.device("cpu"))

@@ -15,9 +15,9 @@ REINSTALL = "Install the package again, which brings a fitting version: pip inst
 RANGES: dict[str, tuple[str, str | None, str]] = {
     "nnunetv2": ("2.8.1", "2.9", "older ones do not read nnUNet_extTrainer; newer ones are untested"),
     "dynamic-network-architectures": ("0.4.4", None, "nnU-Net's planned networks come from it"),
-    "timm": ("1.0.17", "1.0.23", "dynamic-network-architectures does not work with newer ones"),
-    "open_clip_torch": ("2.32", None, "the text encoders come from it"),
-    "SimpleITK": ("2.2.1", None, "images are read and written with it"),
+    "timm": ("1.0.21", "1.0.23", "dynamic-network-architectures does not work with newer ones"),
+    "open_clip_torch": ("3.0", None, "the text encoders come from it"),
+    "SimpleITK": ("2.5.4", None, "older ones read half of a cut-off compressed DICOM file without a word"),
 }
 """Distribution -> (lowest version, first version too new, why)."""
 
