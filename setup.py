@@ -27,6 +27,7 @@ setup(
         "dynamic-network-architectures>=0.4.4",
         "SimpleITK>=2.5.4",
         "batchgenerators>=0.25.1",
+        "batchgeneratorsv2>=0.3.2",
         "pydicom>=3.0",
         "safetensors>=0.4.2",
         "huggingface_hub>=0.25",

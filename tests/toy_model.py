@@ -158,7 +158,7 @@ def make_text_guided(folder: Path, configuration: str = "2d", folds: int = 1) ->
     (folder / "plans.json").write_text(json.dumps(plans))
     manager = PlansManager(plans)
     for fold in range(folds):
-        torch.manual_seed(10 + fold)
+        torch.manual_seed(11 + fold)
         network = TextGuidedTrainer.build_network_architecture(
             manager, manager.get_configuration(configuration), 1, 3, False
         )

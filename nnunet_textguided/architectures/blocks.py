@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 LEAKY_SLOPE = 0.01  # nnU-Net's slope
-BOUND = 6.0  # of pixel features; group-normalised values rarely reach it
+BOUND = 6.0  # of what is scored; normalised values rarely reach it
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -84,7 +84,7 @@ class ConvBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + GroupNorm(convolution(ConvBlock(x))), clamped to -6..6; size and channels stay.
+    """x + convolution(ConvBlock(x)); size and channels stay. Nothing is normalised or bounded at its end.
 
     Args:
         channels: Channels read and written.
@@ -96,11 +96,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvBlock(channels, hidden, kernel)
         self.second = convolution(hidden, channels, kernel, bias=False)
-        self.norm = group_norm(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block to (B, C, ...)."""
-        return F.hardtanh(x + self.norm(self.second(self.first(x))), -BOUND, BOUND)
+        return x + self.second(self.first(x))
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:

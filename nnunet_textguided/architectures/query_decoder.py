@@ -13,14 +13,26 @@ from nnunet_textguided.architectures.positions import sine_positions
 
 
 class MaskVectors(NamedTuple):
-    """What scores the voxels: `weights` (B, Q, C) and `biases` (B, Q)."""
+    """What scores the voxels: `weights` (B, Q, C) and `biases` (B, Q).
+
+    The last entries of a weight are for the details at full resolution, those before for the pixel features.
+    """
 
     weights: torch.Tensor
     biases: torch.Tensor
 
+    def of(self, queries: slice, width: int) -> MaskVectors:
+        """Some of the queries, and the first entries of their weights.
+
+        Args:
+            queries: Which.
+            width: Number of entries.
+        """
+        return MaskVectors(self.weights[:, queries, :width], self.biases[:, queries])
+
 
 class Attention(nn.Module):
-    """Multi-head attention of queries (B, Q, width) to keys and values (B, T, width).
+    """Multi-head attention of queries (B, Q, width) to tokens (B, T, width).
 
     Args:
         width: Width of tokens.
@@ -35,9 +47,9 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def forward(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Attend."""
-        parts = (self.query(queries), self.key(keys), self.value(values))
+        parts = (self.query(queries), self.key(tokens), self.value(tokens))
         q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
@@ -60,24 +72,26 @@ class QueryLayer(nn.Module):
         self.norm_feed = nn.LayerNorm(width)
         self.feed = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
 
-    def forward(self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Refine queries x (B, Q, width) with image tokens (B, T, width)."""
         normed = self.norm_self(x)
-        x = x + self.self_attention(normed, normed, normed)
-        x = x + self.cross_attention(self.norm_cross(x), keys, values)
+        x = x + self.self_attention(normed, normed)
+        x = x + self.cross_attention(self.norm_cross(x), tokens)
         return x + self.feed(self.norm_feed(x))
 
 
 class QueryDecoder(nn.Module):
     """Queries and coarse image features -> mask vectors and biases.
 
-    Image tokens are the features of the given levels, each normalised and projected to `width`; keys also carry sine
-    positions and the level's embedding (as in Mask2Former, values do not). No parameter is indexed by class.
+    Image tokens are the features of the given levels, each normalised and projected to `width`, with sine positions
+    and the level's embedding. In Mask2Former keys alone carry positions; here values do, too: a query that has found
+    its vertebra then knows where it lies, and in self-attention so do the queries of its neighbours. No parameter is
+    indexed by class.
 
     Args:
         feature_channels: Channels of the levels attended to (strides 32 and 16).
         width: Width of queries and tokens.
-        mask_width: Channels C of the pixel features.
+        mask_width: Entries of a mask vector.
         layers: Number of layers.
         heads: Number of heads.
         expansion: Feed-forward expansion.
@@ -115,16 +129,15 @@ class QueryDecoder(nn.Module):
         nn.init.normal_(self.to_mask.weight, std=0.5 * self.width**-0.5)
         nn.init.zeros_(self.to_bias.weight)
 
-    def _tokens(self, features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        keys, values = [], []
+    def _tokens(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        tokens = []
         for feature, norm, project, level in zip(
             features, self.token_norms, self.token_projections, self.level, strict=True
         ):
-            value = project(norm(feature.flatten(2).transpose(1, 2)))
+            token = project(norm(feature.flatten(2).transpose(1, 2)))
             positions = sine_positions(feature.shape[2:], self.width, feature.device)
-            values.append(value)
-            keys.append(value + (positions + level).to(value.dtype))
-        return torch.cat(keys, dim=1), torch.cat(values, dim=1)
+            tokens.append(token + (positions + level).to(token.dtype))
+        return torch.cat(tokens, dim=1)
 
     def forward(self, queries: torch.Tensor, features: Sequence[torch.Tensor]) -> MaskVectors:
         """Refine the queries.
@@ -133,9 +146,9 @@ class QueryDecoder(nn.Module):
             queries: (Q, width), the same for all images.
             features: Image features (B, C_k, ...) of the levels given at construction.
         """
-        keys, values = self._tokens(features)
-        x = queries.to(values.dtype).expand(values.shape[0], -1, -1)
+        tokens = self._tokens(features)
+        x = queries.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         for layer in self.layers:
-            x = layer(x, keys, values)
+            x = layer(x, tokens)
         x = self.norm(x)
         return MaskVectors(self.to_mask(x), self.to_bias(x).squeeze(2))

@@ -10,8 +10,8 @@ import numpy as np
 
 # In-plane strides of all levels are 2**k, k = 0..5: the stem gives k = 0 and 1, ConvNeXt V2 k = 2..5.
 NUM_LEVELS = 6
-# Levels with a segmentation output: in-plane strides 1, 2, 4, 8. nnU-Net weighs the last one with zero.
-NUM_SUPERVISED_LEVELS = 4
+# Levels with a segmentation output: in-plane strides 1, 2, 4, 8, 16. nnU-Net weighs the last one with zero.
+NUM_SUPERVISED_LEVELS = 5
 # Strides 16 and 32: neighbouring slices are always seen, even where none are merged.
 FIRST_LEVEL_ALWAYS_3D = 4
 # Encoders that are narrow enough for the small decoder; every other one gets the large decoder.
@@ -31,7 +31,7 @@ class NetworkSpec:
         num_findings: Number of finding queries after the structures.
         deep_supervision: Initial value of `decoder.deep_supervision`.
         decoder_width: Channels of the coarse decoder levels; None = by encoder.
-        pixel_width: Channels C of the pixel features that the mask vectors score; None = 64.
+        pixel_width: Channels C of the pixel features that the mask vectors score, 4 or more; None = 64.
         query_width: Width of the queries; None = 256.
         drop_path_rate: Stochastic depth of the encoder.
     """
@@ -74,6 +74,11 @@ class NetworkSpec:
     def widths(self) -> tuple[int, int, int]:
         """Of decoder, pixel features and queries, none of them left open."""
         return cast(tuple[int, int, int], (self.decoder_width, self.pixel_width, self.query_width))
+
+    @property
+    def detail_width(self) -> int:
+        """Channels of the details at full resolution."""
+        return self.widths[1] // 4
 
     @property
     def num_structures(self) -> int:

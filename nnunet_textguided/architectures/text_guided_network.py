@@ -18,9 +18,10 @@ from nnunet_textguided.architectures.query_decoder import MaskVectors
 class TextGuidedNetwork(nn.Module):
     """Encoder and stem -> pixel decoder -> pixel features; class queries -> query decoder -> mask vectors.
 
-    Structures are scored at full resolution, findings on features of their own at stride 2. A voxel's score for a class
-    is the scaled dot product of pixel feature and mask vector plus the query's bias; nothing else makes logits. Pixel
-    features are bounded (-6..6), so |logit| <= 6 |mask vector| + |bias|.
+    A voxel's score for a class is the scaled dot product of pixel feature and mask vector plus the query's bias;
+    nothing else makes logits. At full resolution the pixel feature is that of stride 2, enlarged, and next to it the
+    details: as enlarging is linear, the scores are enlarged in place of the features, which is the same for less.
+    Findings are scored on features of their own at stride 2. Features are bounded (-6..6), so logits are.
 
     Args:
         encoder: Image -> features of levels 2..5.
@@ -48,6 +49,7 @@ class TextGuidedNetwork(nn.Module):
         self.queries = queries
         self.query_decoder = query_decoder
         self.masks = MaskScores()
+        self.pixel_width = decoder.pixel_width
         self.strides = tuple(tuple(stride) for stride in strides)
 
     def set_class_vectors(self, rows: torch.Tensor) -> None:
@@ -75,14 +77,18 @@ class TextGuidedNetwork(nn.Module):
         """Score an image (B, C, H, W) or (B, C, D, H, W) of any size.
 
         Returns:
-            While `decoder.deep_supervision` is on [level_0, ..., level_3], level k of (B, num_classes, round(size /
+            While `decoder.deep_supervision` is on [level_0, ..., level_4], level k of (B, num_classes, round(size /
             stride k)), followed by the finding maps if there are findings. While it is off level 0 alone.
         """
         features, vectors = self._features(x)
         size = x.shape[2:]
+        segmentation = self._segment(features, vectors, size)
         if not self.decoder.deep_supervision:
-            return self._segment(features.levels[0], vectors, 0, size)
-        outputs = [self._segment(feature, vectors, k, size) for k, feature in enumerate(features.levels)]
+            return segmentation
+        chosen = vectors.of(self._structures, self.pixel_width)
+        outputs = [segmentation]
+        for feature, stride in zip(features.coarser, self.strides[1:], strict=False):
+            outputs.append(crop(self.masks(feature, chosen), level_size(size, stride)))
         if self.num_findings > 0:
             outputs.append(self._find(features, vectors, size))
         return outputs
@@ -99,7 +105,7 @@ class TextGuidedNetwork(nn.Module):
         """
         features, vectors = self._features(x)
         size = x.shape[2:]
-        return self._segment(features.levels[0], vectors, 0, size), self._find(features, vectors, size)
+        return self._segment(features, vectors, size), self._find(features, vectors, size)
 
     def _features(self, x: torch.Tensor) -> tuple[PixelFeatures, MaskVectors]:
         x = pad_to_multiple(x, self.strides[-1])
@@ -107,28 +113,47 @@ class TextGuidedNetwork(nn.Module):
         vectors = self.query_decoder(self.queries(), [skips[5], skips[4]])
         return self.decoder(skips), vectors
 
-    def _segment(self, feature: torch.Tensor, vectors: MaskVectors, level: int, size: Sequence[int]) -> torch.Tensor:
-        num_classes = 1 + self.queries.num_structures
-        chosen = MaskVectors(vectors.weights[:, :num_classes], vectors.biases[:, :num_classes])
-        return crop(self.masks(feature, chosen), level_size(size, self.strides[level]))
+    @property
+    def _structures(self) -> slice:
+        """Background and structures among the queries."""
+        return slice(0, 1 + self.queries.num_structures)
+
+    def _segment(self, features: PixelFeatures, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
+        chosen = vectors.of(self._structures, vectors.weights.shape[2])
+        return crop(self.masks(features.half, chosen, features.details), size)
 
     def _find(self, features: PixelFeatures, vectors: MaskVectors, size: Sequence[int]) -> torch.Tensor:
-        first = 1 + self.queries.num_structures
         lesions = features.lesions
         if lesions is None:
-            return features.levels[0].new_zeros(len(features.levels[0]), 0, *size, dtype=torch.float32)
+            return features.half.new_zeros(len(features.half), 0, *size, dtype=torch.float32)
         with torch.autocast(device_type=lesions.device.type, enabled=False):
-            weights = vectors.weights[:, first:, : lesions.shape[1]]  # the branch is narrower
-            chosen = MaskVectors(weights.float(), vectors.biases[:, first:].float())
+            weights, biases = vectors.of(slice(self._structures.stop, None), lesions.shape[1])  # narrower
+            chosen = MaskVectors(weights.float(), biases.float())
             return crop(upsample(self.masks(lesions.float(), chosen), self.strides[1]), size)
 
 
 class MaskScores(nn.Module):
-    """`score` as a module without parameters: what measures or replaces the masks finds them by their place."""
+    """Pixel features and mask vectors -> scores; a module, so what measures or replaces the masks finds them."""
 
-    def forward(self, feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:
-        """Score every voxel with every mask vector: (B, C, ...) -> (B, Q, ...)."""
-        return score(feature, vectors)
+    def forward(self, feature: torch.Tensor, vectors: MaskVectors, details: torch.Tensor | None = None) -> torch.Tensor:
+        """Score every voxel with every mask vector.
+
+        Args:
+            feature: (B, C, ...).
+            vectors: Weights (B, Q, C), or (B, Q, C + C_d) with details.
+            details: (B, C_d, ...) on a finer grid.
+
+        Returns:
+            (B, Q, ...) on the grid of the details, or of the features where there are none.
+        """
+        if details is None:
+            return score(feature, vectors)
+        width = feature.shape[1]
+        coarse = score(feature, MaskVectors(vectors.weights[..., :width], vectors.biases))
+        mode = "bilinear" if feature.ndim == 4 else "trilinear"
+        enlarged = F.interpolate(coarse, size=details.shape[2:], mode=mode)
+        nothing = torch.zeros_like(vectors.biases)
+        return enlarged + score(details, MaskVectors(vectors.weights[..., width:], nothing))
 
 
 def score(feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:

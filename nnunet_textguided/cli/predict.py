@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--postprocessing", metavar="FILE", help="nnU-Net's postprocessing.pkl, applied before findings are read"
     )
     parser.add_argument("--not_on_device", action="store_true", help="collect results in main memory")
+    parser.add_argument(
+        "--resampling",
+        choices=["plans", "torch"],
+        default="plans",
+        help="how scores are brought to the image's grid: as the plans say, or by torch (faster, less memory)",
+    )
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
 
 

@@ -22,6 +22,7 @@ from nnunet_textguided.inference.postprocess import load_steps, postprocess_file
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 from nnunet_textguided.inference.prediction_faults import told
+from nnunet_textguided.inference.resampling import resample_with_torch
 from nnunet_textguided.nifti import IncompleteFileError, check_complete
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def predict_folder(
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
+        if settings.resampling == "torch":
+            resample_with_torch(predictor.configuration_manager)
         kept = _keep_findings(predictor, model, output) if findings else None
         # which cases are left is settled already; nnU-Net would keep files that are cut short
         _run(predictor, todo, output, replace(settings, continue_prediction=False))

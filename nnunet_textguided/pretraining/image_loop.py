@@ -121,7 +121,8 @@ class ImageLoop:
         self.losses = []
         rate = self.training.rate(max(self.step - 1, 0))
         row = (self.step, self.step * self.training.batch, rate, loss, self.held_out_loss, self.interpolation_loss)
-        logger.info("step %d: loss %.4f, held out %.4f (interpolation %.4f)", self.step, loss, *row[4:])
+        told = f"loss {loss:.4f}" if self.step else "before training"
+        logger.info("step %d: %s, held out %.4f (interpolation %.4f)", self.step, told, *row[4:])
         self._log(row)
         save_picture(self.plain, held_out, self.output / PICTURE)
         self._save()

@@ -170,8 +170,9 @@ class TextLoop:
     def _note(self, epoch: Epoch) -> None:
         self.history.append(epoch)
         scores = epoch.scores
-        text = "pass %d: loss %.3f, held-out perplexity %.2f, retrieval %.2f (chance %.2f)"
-        logger.info(text, epoch.number, epoch.loss, *scores)
+        told = f"loss {epoch.loss:.3f}" if epoch.number else "before training"
+        text = "pass %d: %s, held-out perplexity %.2f, retrieval %.2f (chance %.2f)"
+        logger.info(text, epoch.number, told, *scores)
         with atomic_path(self.output / LOG) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
 
 from nnunet_textguided.errors import UserError
@@ -14,6 +16,9 @@ from nnunet_textguided.trainers.order_fixed_axes import order_fixed_axes_of_fold
 
 MAX_TURN = 30.0
 """Degrees a plane that holds an order-fixed axis may be turned by; nnU-Net turns square 2D patches by up to 180."""
+
+SHIFT = 0.1
+"""Part of its size a patch is moved by, at most, where there is an order-fixed axis."""
 
 MirrorAxes = dict[str, Any]
 """`{"mode": "auto" | "all" | "none" | [axes], "order_fixed_axes": [axes] | None}`; 3D axes, None = not known yet."""
@@ -52,7 +57,10 @@ def axes_of_patch(axes_3d: Sequence[int], dim: int) -> tuple[int, ...]:
 
 
 class OrderPreservingAugmentation(TrainerHost):
-    """Mixin for nnU-Net trainers: order-fixed axes are not mirrored and turned by 30 degrees at most.
+    """Mixin for nnU-Net trainers: order-fixed axes are not mirrored, turned by 30 degrees at most, and patches moved.
+
+    nnU-Net centres a patch that holds the whole image, so its border would tell which structure is which; a network
+    that has learned that fails where the field of view is another. So patches are moved at random by up to a tenth.
 
     The setting is the entry `mirror_axes` of the plans' block `text_guidance`. Where it is missing, or `auto` and
     not worked out, the rule is applied to the preprocessed cases and the result is put into the plans, which nnU-Net
@@ -83,5 +91,35 @@ class OrderPreservingAugmentation(TrainerHost):
             if dummy_2d:
                 patch[0] = patch_size[0]
         self.inference_allowed_mirroring_axes = mirror_axes or None
+        self.loaded_size = tuple(int(n) for n in patch)
         self.print_to_log_file(f"order-fixed axes of the patch: {fixed}; mirrored: {mirror_axes}; turned: {rotation}")
         return rotation, dummy_2d, patch, mirror_axes
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> ComposeTransforms:
+        """nnU-Net's, with patches moved where there is an order-fixed axis.
+
+        Args:
+            args: As nnU-Net's.
+            kwargs: As nnU-Net's.
+        """
+        composed = super().get_training_transforms(*args, **kwargs)
+        if fixed_axes(self.mirror_setting()):
+            for transform in composed.transforms:
+                if isinstance(transform, SpatialTransform):
+                    move_patches(transform, self.loaded_size)
+        return composed
+
+
+def move_patches(transform: SpatialTransform, loaded: Sequence[int], share: float = SHIFT) -> None:
+    """Let a spatial transform take its patch off the centre of what is loaded.
+
+    Args:
+        transform: Of the patch, which may leave out the first axis (nnU-Net's dummy 2D augmentation); changed.
+        loaded: Voxels loaded along each axis.
+        share: Part of the patch's size it is moved by, at most.
+    """
+    size = transform.patch_size
+    transform.random_crop = True
+    transform.patch_center_dist_from_border = [
+        have / 2 - share * want for have, want in zip(loaded[-len(size) :], size, strict=True)
+    ]

@@ -69,9 +69,14 @@ def kind_of(parameter: torch.Tensor) -> str:
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    """Step hook: bound the norm of all gradients by `MAX_GRADIENT_NORM`."""
+    """Step hook: bound the norm of all gradients by `MAX_GRADIENT_NORM`; drop them where it is not finite.
+
+    One such step would leave no finite weight behind. (On a GPU in float16 torch's gradient scaler does the same.)
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+    norm = nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+    if not torch.isfinite(norm):
+        optimizer.zero_grad(set_to_none=True)
 
 
 class MuonWithWarmup(TrainerHost):

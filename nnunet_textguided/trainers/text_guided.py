@@ -86,11 +86,13 @@ class TextGuidedTrainer(SharedRecipe, nnUNetTrainer):
         )
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:
-        """The network declares its own levels."""
+        """The network declares its own levels; those of which a small patch would leave nothing have no target."""
         if not self.enable_deep_supervision:
             return None
         strides = supervised_strides(self.configuration_manager.pool_op_kernel_sizes)
-        return [[1 / s for s in stride] for stride in strides]
+        scales = [[1 / s for s in stride] for stride in strides]
+        size = self.configuration_manager.patch_size
+        return [scale for scale in scales if all(round(n * s) > 0 for n, s in zip(size, scale, strict=True))]
 
 
 class TextGuidedTrainer_short(ShortSchedule, TextGuidedTrainer):

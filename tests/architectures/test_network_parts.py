@@ -5,23 +5,24 @@ import torch
 
 from nnunet_textguided.architectures import NetworkSpec, check_encoder_name, list_encoders, supervised_strides
 from nnunet_textguided.architectures.blocks import ConvBlock, shuffle_up
+from nnunet_textguided.architectures.encoder import slice_encoder
 from nnunet_textguided.architectures.positions import sine_positions
 from nnunet_textguided.architectures.query_decoder import MaskVectors
 from nnunet_textguided.architectures.spec import level_kernels, level_strides
-from nnunet_textguided.architectures.text_guided_network import pad_to_multiple, score
+from nnunet_textguided.architectures.text_guided_network import MaskScores, pad_to_multiple, score
 from nnunet_textguided.errors import UserError
 
 
 def test_strides_in_the_plane_are_ours_and_through_it_the_plans():
     pool = ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2))
     assert level_strides(pool) == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8), (4, 16, 16), (4, 32, 32)]
-    assert supervised_strides(pool) == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8)]
+    assert supervised_strides(pool) == [(1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8), (4, 16, 16)]
 
 
 def test_strides_of_plans_with_few_and_many_stages():
     assert level_strides(((1, 1, 1), (2, 2, 2)))[-1] == (2, 32, 32)
     assert level_strides(((1, 1, 1), *((2, 2, 2),) * 7))[-1] == (32, 32, 32)
-    assert supervised_strides([[1, 1], [2, 2]]) == [(1, 1), (2, 2), (4, 4), (8, 8)]
+    assert supervised_strides([[1, 1], [2, 2]]) == [(1, 1), (2, 2), (4, 4), (8, 8), (16, 16)]
 
 
 @pytest.mark.parametrize("pool", [((2, 2), (2, 2)), ((1, 1), (2, 2, 2)), ((1,), (2,))])
@@ -79,6 +80,35 @@ def test_score_is_a_scaled_dot_product_plus_bias():
     for b, q, y, x in [(0, 0, 0, 0), (1, 4, 2, 3), (1, 2, 0, 3)]:
         expected = sum(feature[b, :, y, x] * weights[b, q]) / 4 + biases[b, q]
         torch.testing.assert_close(got[b, q, y, x], expected)
+
+
+@pytest.mark.parametrize(("size", "mode"), [((3, 4), "bilinear"), ((2, 3, 4), "trilinear")])
+def test_enlarged_scores_are_the_scores_of_enlarged_features_beside_the_details(size, mode):
+    fine = tuple(2 * n for n in size)
+    half, details = torch.randn(2, 16, *size), torch.randn(2, 4, *fine)
+    vectors = MaskVectors(torch.randn(2, 5, 20), torch.randn(2, 5))
+    enlarged = torch.nn.functional.interpolate(half, scale_factor=2, mode=mode)
+    together = torch.cat([enlarged / 16**0.5, details / 4**0.5], dim=1)
+    expected = (
+        torch.einsum("bqc,bc...->bq...", vectors.weights, together) + vectors.biases[(...,) + (None,) * len(size)]
+    )
+    torch.testing.assert_close(MaskScores()(half, vectors, details), expected)
+
+
+def test_kernels_are_stored_with_channels_last_in_2d_and_3d(make_network):
+    for plan in ("2d", "3d_anisotropic"):
+        network = make_network(plan, num_findings=1)
+        kernels = [p for p in network.parameters() if p.ndim > 3]
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        assert all(kernel.is_contiguous(memory_format=formats[kernel.ndim]) for kernel in kernels)
+
+
+def test_encoder_starts_with_activations_of_the_size_of_its_input():
+    torch.manual_seed(0)
+    encoder = slice_encoder("convnextv2_atto", 1)
+    stem = next(module for module in encoder.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        assert stem(torch.randn(8, 1, 32, 32)).std().item() == pytest.approx(1, abs=0.25)
 
 
 def test_padding_repeats_the_border_at_the_end():

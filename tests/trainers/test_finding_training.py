@@ -132,7 +132,7 @@ def test_plans_that_choose_no_findings_train_as_before(make_trainer, annotated: 
     trainer = make_trainer(TextGuidedTrainer, plans=path.stem)
     trainer.initialize()
     assert not isinstance(trainer.loss, SegmentationAndFindingLoss)
-    assert len(trainer.network(torch.randn(1, 1, 32, 32))) == 4
+    assert len(trainer.network(torch.randn(1, 1, 32, 32))) == 5
     for file in annotated.glob("nnUNetPlansNone*"):
         file.unlink()
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 
 from nnunet_textguided import trainers
 from nnunet_textguided.cli.main import main
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import nnUNetTrainer_short, nnUNetTrainerMatched
-from nnunet_textguided.trainers.mirroring import axes_of_patch, check_mirror_mode, fixed_axes
+from nnunet_textguided.trainers.mirroring import axes_of_patch, check_mirror_mode, fixed_axes, move_patches
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,46 @@ def test_all_is_what_nnunet_does_by_itself(make_trainer):
     assert ours[0] == stock[0]
     assert ours[3] == stock[3] == (0, 1)
     np.testing.assert_array_equal(ours[2], stock[2])
+
+
+def starts(loaded: tuple[int, ...], size: tuple[int, ...]) -> np.ndarray:
+    """Where 300 patches begin in what is loaded, (300, axes) voxels."""
+    transform = SpatialTransform(size, patch_center_dist_from_border=0, random_crop=False)
+    move_patches(transform, loaded)
+    where = torch.stack(torch.meshgrid(*(torch.arange(n) for n in loaded[-len(size) :]), indexing="ij")).float()
+    patches = [transform(image=where.clone())["image"] for _ in range(300)]
+    assert {patch.shape for patch in patches} == {(len(size), *size)}
+    return np.array([patch.flatten(1)[:, 0].tolist() for patch in patches])
+
+
+@pytest.mark.parametrize(("loaded", "size"), [((100, 80), (60, 40)), ((9, 100, 80), (60, 40)), ((30, 50), (30, 40))])
+def test_patches_are_moved_by_a_tenth_of_their_size_both_ways(loaded, size):
+    np.random.seed(0)
+    found = starts(loaded, size)
+    for axis, (have, want) in enumerate(zip(loaded[-len(size) :], size, strict=True)):
+        moved = found[:, axis] - (have - want) / 2
+        if have == want:  # beyond what is loaded lies padding, whose first value here is 0
+            continue
+        assert np.abs(moved).max() <= 0.1 * want + 1
+        assert moved.min() < -0.07 * want
+        assert moved.max() > 0.07 * want
+
+
+def test_patches_are_moved_where_the_order_is_fixed_and_nowhere_else(make_trainer):
+    def spatial(**options) -> SpatialTransform:
+        trainer = make_trainer(nnUNetTrainerMatched, **options)
+        rotation, dummy_2d, loaded, axes = augmentation(trainer)
+        size = trainer.configuration_manager.patch_size
+        composed = trainer.get_training_transforms(size, rotation, None, axes, dummy_2d)
+        (found,) = (t for t in composed.transforms if isinstance(t, SpatialTransform))
+        assert tuple(loaded) == trainer.loaded_size
+        return found
+
+    assert not spatial(mirror_axes={"mode": "all", "order_fixed_axes": None}).random_crop
+    assert spatial().random_crop
+    flat = spatial(configuration="3d_fullres")
+    assert flat.random_crop
+    assert len(flat.patch_center_dist_from_border) == 2  # turned and moved within slices
 
 
 @pytest.fixture

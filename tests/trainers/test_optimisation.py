@@ -133,3 +133,22 @@ def test_gradients_are_clipped_to_norm_one_before_the_step():
     weight.grad = torch.full((4,), 10.0)
     optimizer.step()
     assert weight.detach().norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_changes_no_weight_and_the_next_one_does(value):
+    torch.manual_seed(0)
+    network = Toy()
+    optimizer = Muon(parameter_groups(network))
+    optimizer.register_step_pre_hook(clip_gradients)
+    before = {name: parameter.clone() for name, parameter in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    network.decoder[0].weight.grad[3, 5] = value
+    optimizer.step()
+    assert all(torch.equal(parameter, before[name]) for name, parameter in network.named_parameters())
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
+    assert not any(torch.equal(parameter, before[name]) for name, parameter in network.named_parameters())

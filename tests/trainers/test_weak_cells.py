@@ -19,6 +19,12 @@ SHAPE = (6, 40, 36)
 SPACING = np.array([4.0, 1.0, 2.0])
 
 
+def reduced(target: torch.Tensor, scale: list[float]) -> torch.Tensor:
+    """Every so many rows and columns of (B, C, H, W), as many as a supervised level has."""
+    height, width = (round(n * s) for n, s in zip(target.shape[2:], scale, strict=True))
+    return target[:, :, :: round(1 / scale[0]), :: round(1 / scale[1])][:, :, :height, :width]
+
+
 def properties(**changed) -> dict:
     about = {"spacing": (2.0, 1.0, 4.0), "origin": (0.0, 0.0, 0.0), "direction": (1, 0, 0, 0, 1, 0, 0, 0, 1)}
     box = [[0, n] for n in SHAPE]
@@ -148,7 +154,7 @@ def test_pooled_decisions_of_unmasked_cases_are_those_of_their_marked_structures
     data, segmentation, marks, _ = dataset.load_case(case)
     labels = torch.from_numpy(np.stack([segmentation[0, 3], marks[3]]))[None]  # the slice of the marks
     scales = trainer._get_deep_supervision_scales()
-    target = [labels[:, :, :: round(1 / s[0]), :: round(1 / s[1])] for s in scales]
+    target = [reduced(labels, scale) for scale in scales]
     batch = {"data": torch.from_numpy(np.asarray(data[:, 3]))[None], "target": target, "keys": [case]}
     trainer.on_validation_epoch_start()
     trainer.validation_step(batch)
@@ -173,7 +179,7 @@ def test_without_points_data_sets_are_nnunets_own(make_partial_trainer, partial_
         batch = {"data": torch.randn(2, 1, 32, 32), "keys": [BARE[0], WHOLE[0]]}
         scales = trainer._get_deep_supervision_scales()
         target = torch.full((2, 1, 32, 32), float(IGNORE))
-        batch["target"] = [target[:, :, :: round(1 / s[0]), :: round(1 / s[1])] for s in scales]
+        batch["target"] = [reduced(target, scale) for scale in scales]
         trainer.train_step(batch)
         assert not trainer.loss.findings.last.asked.any()  # an untrained network is sure of nothing
     finally:
