@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from nnunet_textguided.benchmark.measurement import Measurement, compared
 from nnunet_textguided.benchmark.models import Models, make_models
 from nnunet_textguided.benchmark.turns import Stopwatch, in_turns
 from nnunet_textguided.inference.model_folder import check_model_folder, load_predictor
-from nnunet_textguided.inference.resampling import resample_with_torch
+from nnunet_textguided.inference.resampling import TorchResampling
 from nnunet_textguided.quiet import quiet
 
 if TYPE_CHECKING:
@@ -93,8 +92,7 @@ def stages(predictor: nnUNetPredictor, files: list[str], target: Path, stopwatch
     predicted = stopwatch.now()
     export_prediction_from_logits(logits, properties, configuration, plans, predictor.dataset_json, str(target))
     exported = stopwatch.now()
-    quick = type(configuration)(deepcopy(configuration.configuration))
-    resample_with_torch(quick)
+    quick = TorchResampling(configuration.configuration)
     export_prediction_from_logits(logits, properties, quick, plans, predictor.dataset_json, str(target))
     times = (preprocessed - start, predicted - preprocessed, exported - predicted, stopwatch.now() - exported)
     return dict(zip(QUANTITIES, (*times, float(len(passes)), statistics.median(passes)), strict=True))

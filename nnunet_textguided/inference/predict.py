@@ -22,7 +22,6 @@ from nnunet_textguided.inference.postprocess import load_steps, postprocess_file
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 from nnunet_textguided.inference.prediction_faults import told
-from nnunet_textguided.inference.resampling import resample_with_torch
 from nnunet_textguided.nifti import IncompleteFileError, check_complete
 
 if TYPE_CHECKING:
@@ -97,7 +96,9 @@ def predict_folder(
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
         if settings.resampling == "torch":
-            resample_with_torch(predictor.configuration_manager)
+            from nnunet_textguided.inference.resampling import TorchResampling
+
+            predictor.configuration_manager = TorchResampling(predictor.configuration_manager.configuration)
         kept = _keep_findings(predictor, model, output) if findings else None
         # which cases are left is settled already; nnU-Net would keep files that are cut short
         _run(predictor, todo, output, replace(settings, continue_prediction=False))

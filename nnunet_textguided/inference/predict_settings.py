@@ -35,7 +35,7 @@ class PredictSettings:
         postprocessing: nnU-Net's postprocessing.pkl, applied to the label files before findings are read.
         trust: Let checkpoints and postprocessing.pkl run code when they are loaded.
         resampling: How scores are brought to the image's own grid: "plans" as the plans say, or "torch", nnU-Net's
-            resampling by torch, which interpolates linearly as well, in less time and memory.
+            resampling by torch class by class, which interpolates between the same points.
     """
 
     step_size: float = 0.5

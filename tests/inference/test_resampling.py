@@ -16,7 +16,7 @@ from toy_model import IN_PROCESS, configuration, toy_volume
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.inference.predict import predict_folder
 from nnunet_textguided.inference.predict_settings import PredictSettings
-from nnunet_textguided.inference.resampling import resample_with_torch
+from nnunet_textguided.inference.resampling import TorchResampling
 
 CLASSES = 20
 
@@ -36,7 +36,7 @@ def exported(scores: np.ndarray, shape: tuple[int, ...], spacing: list[float], t
     dataset = {"labels": {"background": 0, **{f"s{k}": k for k in range(1, CLASSES)}}}
     chosen = plans.get_configuration("3d_fullres")
     if torch_too:
-        resample_with_torch(chosen)
+        chosen = TorchResampling(chosen.configuration)
     properties = {
         "spacing": spacing,
         "shape_before_cropping": shape,
