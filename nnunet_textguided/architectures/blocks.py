@@ -84,7 +84,7 @@ class ConvBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + convolution(ConvBlock(x)); size and channels stay. Nothing is normalised or bounded at its end.
+    """x + GroupNorm(convolution(ConvBlock(x))), clamped to -6..6; size and channels stay.
 
     Args:
         channels: Channels read and written.
@@ -96,10 +96,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ConvBlock(channels, hidden, kernel)
         self.second = convolution(hidden, channels, kernel, bias=False)
+        self.norm = group_norm(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block to (B, C, ...)."""
-        return x + self.second(self.first(x))
+        return F.hardtanh(x + self.norm(self.second(self.first(x))), -BOUND, BOUND)
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_textguided.architectures.blocks import BOUND, ConvBlock, ResidualBlock, convolution, group_norm
+from nnunet_textguided.architectures.blocks import BOUND, ResidualBlock, convolution, group_norm
 
 NUM_BLOCKS = 4
 """Residual blocks at stride 2. Of the shapes tried, depth paid and width did not (docs/decisions.md)."""
@@ -40,12 +40,11 @@ class LesionFeatures(nn.Module):
     ) -> None:
         super().__init__()
         point = (1,) * len(stride)
-        self.local = ConvBlock(stem_channels, stem_channels, kernels[0])
+        self.local = ResidualBlock(stem_channels, stem_channels, kernels[0])
         self.down = convolution(stem_channels, channels, kernels[1], stride, bias=False)
         self.lateral = convolution(pixel_channels, channels, point, bias=False)
-        self.norm_in = group_norm(channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels, channels // 2, kernels[1]) for _ in range(NUM_BLOCKS)))
-        self.norm_out = group_norm(channels)
+        self.norm = group_norm(channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, channels, kernels[1]) for _ in range(NUM_BLOCKS)))
 
     def forward(self, stem: torch.Tensor, half: torch.Tensor) -> torch.Tensor:
         """Look for lesions.
@@ -57,8 +56,8 @@ class LesionFeatures(nn.Module):
         Returns:
             (B, channels, ...) at stride 2, with values in -6..6.
         """
-        lesions = self.norm_in(self.down(self.local(stem)) + self.lateral(half))
-        return F.hardtanh(self.norm_out(self.blocks(lesions)), -BOUND, BOUND, inplace=True)
+        lesions = F.hardtanh(self.norm(self.down(self.local(stem)) + self.lateral(half)), -BOUND, BOUND)
+        return self.blocks(lesions)
 
 
 class LesionBranch(LesionFeatures):
