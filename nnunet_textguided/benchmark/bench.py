@@ -121,9 +121,9 @@ def draw_batch(trainer: Any) -> dict[str, Any]:
     Args:
         trainer: Initialised.
     """
-    seed_everything()
     with quiet(logger), environment(nnUNet_n_proc_DA="0"):
         loader, _ = trainer.get_dataloaders()
+        seed_everything()  # only now: a batch was drawn to start the loader, by transforms that differ
         batch = next(loader)
     noise = torch.Generator().manual_seed(SEED)
     image = torch.randn(tuple(batch["data"].shape), generator=noise).to(trainer.device)
