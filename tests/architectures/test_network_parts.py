@@ -7,7 +7,7 @@ from nnunet_textguided.architectures import NetworkSpec, check_encoder_name, lis
 from nnunet_textguided.architectures.blocks import ConvBlock, shuffle_up
 from nnunet_textguided.architectures.encoder import slice_encoder
 from nnunet_textguided.architectures.positions import sine_positions
-from nnunet_textguided.architectures.query_decoder import MaskVectors
+from nnunet_textguided.architectures.query_decoder import MaskVectors, QueryDecoder
 from nnunet_textguided.architectures.spec import level_kernels, level_strides
 from nnunet_textguided.architectures.text_guided_network import MaskScores, pad_to_multiple, score
 from nnunet_textguided.errors import UserError
@@ -93,6 +93,18 @@ def test_enlarged_scores_are_the_scores_of_enlarged_features_beside_the_details(
         torch.einsum("bqc,bc...->bq...", vectors.weights, together) + vectors.biases[(...,) + (None,) * len(size)]
     )
     torch.testing.assert_close(MaskScores()(half, vectors, details), expected)
+
+
+def test_a_query_learns_where_it_looked_and_not_only_what_is_there():
+    torch.manual_seed(0)
+    decoder = QueryDecoder([8], 32, 16)
+    queries, blank = torch.randn(3, 32), torch.ones(1, 8, 5, 4)  # the same content everywhere
+    with torch.no_grad():
+        before = decoder(queries, [blank]).weights
+        for layer in decoder.layers:
+            layer.cross_attention.key.weight.mul_(-5)  # look elsewhere
+        after = decoder(queries, [blank]).weights
+    assert (after - before).abs().max() > 1e-3
 
 
 def test_kernels_are_stored_with_channels_last_in_2d_and_3d(make_network):

@@ -252,3 +252,10 @@ def test_trainer_classes_are_picklable(name: str):
 def test_short_trainer_is_the_long_one_but_for_its_length():
     assert TextGuidedTrainer_short.__mro__[2] is TextGuidedTrainer
     assert TextGuidedTrainer_medium.__mro__[3] is TextGuidedTrainer
+
+
+def test_levels_of_which_a_small_patch_leaves_nothing_are_not_supervised(make_trainer):
+    trainer = make_trainer(TextGuidedTrainer)
+    assert trainer._get_deep_supervision_scales()[-1] == [1 / 16, 1 / 16]
+    trainer.configuration_manager.configuration["patch_size"] = [40, 8]  # nnU-Net rounds 8 / 16 to no voxel
+    assert trainer._get_deep_supervision_scales() == [[1 / s, 1 / s] for s in (1, 2, 4, 8)]
