@@ -146,25 +146,24 @@ class MaskScores(nn.Module):
         Returns:
             (B, Q, ...) on the grid of the details, or of the features where there are none.
         """
-        if details is None:
-            return score(feature, vectors)
         width = feature.shape[1]
-        coarse = score(feature, MaskVectors(vectors.weights[..., :width], vectors.biases))
+        coarse = score(feature, vectors.weights[..., :width], vectors.biases[:, :, None])
+        if details is None:
+            return coarse
         mode = "bilinear" if feature.ndim == 4 else "trilinear"
         enlarged = F.interpolate(coarse, size=details.shape[2:], mode=mode)
-        nothing = torch.zeros_like(vectors.biases)
-        return enlarged + score(details, MaskVectors(vectors.weights[..., width:], nothing))
+        return score(details, vectors.weights[..., width:], enlarged.flatten(2))
 
 
-def score(feature: torch.Tensor, vectors: MaskVectors) -> torch.Tensor:
-    """Scaled dot product of every voxel with every mask vector: (B, C, ...) -> (B, Q, ...).
+def score(feature: torch.Tensor, weights: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    """Add the scaled dot product of every voxel with every mask vector: (B, C, ...) -> (B, Q, ...).
 
     Args:
         feature: Pixel features.
-        vectors: Weights (B, Q, C) and biases (B, Q).
+        weights: Of the mask vectors, (B, Q, C).
+        base: What to add to: biases (B, Q, 1), or coarser scores, enlarged, (B, Q, voxels).
     """
-    weights = vectors.weights * feature.shape[1] ** -0.5
-    logits = torch.baddbmm(vectors.biases[:, :, None], weights, feature.flatten(2))
+    logits = torch.baddbmm(base, weights * feature.shape[1] ** -0.5, feature.flatten(2))
     return logits.unflatten(2, feature.shape[2:])
 
 

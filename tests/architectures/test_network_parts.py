@@ -76,7 +76,7 @@ def test_conv_block_accepts_one_voxel_in_training():
 
 def test_score_is_a_scaled_dot_product_plus_bias():
     feature, weights, biases = torch.randn(2, 16, 3, 4), torch.randn(2, 5, 16), torch.randn(2, 5)
-    got = score(feature, MaskVectors(weights, biases))
+    got = score(feature, weights, biases[:, :, None])
     for b, q, y, x in [(0, 0, 0, 0), (1, 4, 2, 3), (1, 2, 0, 3)]:
         expected = sum(feature[b, :, y, x] * weights[b, q]) / 4 + biases[b, q]
         torch.testing.assert_close(got[b, q, y, x], expected)
