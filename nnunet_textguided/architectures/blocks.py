@@ -100,7 +100,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the block to (B, C, ...)."""
-        return F.hardtanh(self.norm(self.second(self.first(x))).add_(x), -BOUND, BOUND, inplace=True)
+        return F.hardtanh(x + self.norm(self.second(self.first(x))), -BOUND, BOUND)
 
 
 def upsample(x: torch.Tensor, factors: Sequence[int]) -> torch.Tensor:

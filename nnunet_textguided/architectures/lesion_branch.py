@@ -56,7 +56,7 @@ class LesionFeatures(nn.Module):
         Returns:
             (B, channels, ...) at stride 2, with values in -6..6.
         """
-        lesions = F.hardtanh(self.norm(self.down(self.local(stem)) + self.lateral(half)), -BOUND, BOUND, inplace=True)
+        lesions = F.hardtanh(self.norm(self.down(self.local(stem)) + self.lateral(half)), -BOUND, BOUND)
         return self.blocks(lesions)
 
 
