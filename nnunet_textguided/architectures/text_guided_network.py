@@ -146,10 +146,11 @@ class MaskScores(nn.Module):
         Returns:
             (B, Q, ...) on the grid of the details, or of the features where there are none.
         """
-        width = feature.shape[1]
-        coarse = score(feature, vectors.weights[..., :width], vectors.biases[:, :, None])
+        biases = vectors.biases[:, :, None]
         if details is None:
-            return coarse
+            return score(feature, vectors.weights, biases)
+        width = feature.shape[1]
+        coarse = score(feature, vectors.weights[..., :width], biases)
         mode = "bilinear" if feature.ndim == 4 else "trilinear"
         enlarged = F.interpolate(coarse, size=details.shape[2:], mode=mode)
         return score(details, vectors.weights[..., width:], enlarged.flatten(2))
