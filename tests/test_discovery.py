@@ -19,6 +19,7 @@ NAMES = [
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
+    "TextGuidedTrainer_twice",
     "MixedTransformerUNetTrainer",
     "MixedTransformerUNetTrainer_short",
     "VisualOnlyTrainer",

@@ -12,6 +12,7 @@ from nnunet_textguided.trainers.text_guided import (
     TextGuidedTrainer_medium,
     TextGuidedTrainer_quick,
     TextGuidedTrainer_short,
+    TextGuidedTrainer_twice,
 )
 from nnunet_textguided.trainers.visual_only import VisualOnlyTrainer, VisualOnlyTrainer_short
 
@@ -24,6 +25,7 @@ __all__ = [
     "TextGuidedTrainer_medium",
     "TextGuidedTrainer_quick",
     "TextGuidedTrainer_short",
+    "TextGuidedTrainer_twice",
     "VisualOnlyTrainer",
     "VisualOnlyTrainer_short",
     "nnUNetTrainerMatched",

@@ -25,7 +25,7 @@ from nnunet_textguided.trainers.encoder_weights import check_reachable, same_sou
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance
 from nnunet_textguided.trainers.optimisation import PRETRAINED_RATE
 from nnunet_textguided.trainers.shared_recipe import SharedRecipe
-from nnunet_textguided.trainers.short import MediumSchedule, QuickSchedule, ShortSchedule
+from nnunet_textguided.trainers.short import MediumSchedule, QuickSchedule, ShortSchedule, TwiceSchedule
 from nnunet_textguided.trainers.text_bank import ensure_bank
 
 
@@ -101,6 +101,10 @@ class TextGuidedTrainer_short(ShortSchedule, TextGuidedTrainer):
 
 class TextGuidedTrainer_quick(QuickSchedule, TextGuidedTrainer):
     """150 iterations of `TextGuidedTrainer`."""
+
+
+class TextGuidedTrainer_twice(TwiceSchedule, TextGuidedTrainer):
+    """600 iterations of `TextGuidedTrainer`."""
 
 
 class TextGuidedTrainer_medium(MediumSchedule, TextGuidedTrainer):

@@ -224,11 +224,13 @@ def test_visual_only_needs_no_bank(make_trainer, results: Path):
     assert isinstance(trainer.network.queries.seg_layers.vectors, torch.nn.Parameter)
 
 
-ITERATIONS = {"quick": 150, "short": 300, "medium": 750}
+ITERATIONS = {"quick": 150, "short": 300, "twice": 600, "medium": 750}
 
 
 @pytest.mark.parametrize("name", [name for name in trainers.__all__ if name.split("_")[-1] in ITERATIONS])
-def test_variants_run_150_300_or_750_iterations_with_a_checkpoint_each_epoch(make_trainer, results: Path, name: str):
+def test_variants_run_the_iterations_they_are_known_by_with_a_checkpoint_each_epoch(
+    make_trainer, results: Path, name: str
+):
     import json
 
     from nnunetv2.paths import nnUNet_preprocessed
