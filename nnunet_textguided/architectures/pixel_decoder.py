@@ -17,6 +17,8 @@ from nnunet_textguided.architectures.positions import PositionBias
 
 FIRST_ENCODER_LEVEL = 2  # finer levels come from the stem, whose features are normalised
 LAST_LEVEL_WITHOUT_POSITIONS = 2
+N_CONV_PER_STAGE = {4: 1, 3: 1, 2: 2, 1: 2}
+"""Convolution blocks by level: outlines gain from a second one where they are drawn (docs/decisions.md)."""
 
 
 class PixelFeatures(NamedTuple):
@@ -44,6 +46,7 @@ class MergeBlock(nn.Module):
         out_channels: Channels written.
         kernel: Kernel of the convolution, one number an axis.
         factors: Enlargement, one number an axis.
+        n_conv: Convolution blocks after the sum.
         normalise: Whether to normalise the skip first: ConvNeXt's features are not.
         positions: Whether to add positions in the patch.
     """
@@ -56,6 +59,7 @@ class MergeBlock(nn.Module):
         kernel: Sequence[int],
         factors: Sequence[int],
         *,
+        n_conv: int,
         normalise: bool,
         positions: bool,
     ) -> None:
@@ -66,12 +70,12 @@ class MergeBlock(nn.Module):
         self.skip_norm = ChannelNorm(skip_channels) if normalise else nn.Identity()
         self.lateral = convolution(skip_channels, out_channels, point, bias=False)
         self.positions = PositionBias(out_channels) if positions else nn.Identity()
-        self.block = ConvBlock(out_channels, out_channels, kernel)
+        self.blocks = nn.Sequential(*(ConvBlock(out_channels, out_channels, kernel) for _ in range(n_conv)))
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """Merge coarser features (B, C, ...) with skip features (B, C', ...) of the finer grid."""
         x = upsample(self.project(x), self.factors) + self.lateral(self.skip_norm(skip))
-        return self.block(self.positions(x))
+        return self.blocks(self.positions(x))
 
 
 class PixelDecoder(nn.Module):
@@ -124,6 +128,7 @@ class PixelDecoder(nn.Module):
                 written[k],
                 kernels[k],
                 factors[k],
+                n_conv=N_CONV_PER_STAGE[k],
                 normalise=k >= FIRST_ENCODER_LEVEL,
                 positions=k > LAST_LEVEL_WITHOUT_POSITIONS,
             )

@@ -35,7 +35,7 @@ def test_findings_train_the_lesion_branch_and_what_it_reads(make_network, move_p
     assert gradients.pop("to_structures.weight") == 0
     assert min(gradients.values()) > 0
     assert network.stem.stride_1.conv.weight.grad.abs().max() > 0
-    assert network.decoder.merges[-1].block.conv.weight.grad.abs().max() > 0
+    assert network.decoder.merges[-1].blocks[0].conv.weight.grad.abs().max() > 0
 
 
 def test_an_untrained_lesion_branch_leaves_the_segmentation_as_it_is(make_network):
