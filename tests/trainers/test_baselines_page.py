@@ -13,12 +13,13 @@ from nnunet_textguided import trainers
 from nnunet_textguided.ext_path import VARIABLE, ext_dir
 from nnunet_textguided.inference.model_folder import check_model_folder, has_findings, load_predictor
 
+LENGTHS = ("short", "twice", "quick", "medium")
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "baselines.md").read_text(encoding="utf-8")
 
 
 def test_the_table_lists_every_system_once():
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|", PAGE, flags=re.MULTILINE)
-    ours = {name for name in trainers.__all__ if name.split("_")[-1] not in ("short", "quick", "medium")}
+    ours = {name for name in trainers.__all__ if name.split("_")[-1] not in LENGTHS}
     assert len(rows) == len(set(rows))
     assert ours <= set(rows)
     assert set(rows) - ours <= {"nnUNetTrainer", "MixedTransformerUNetTrainer"}
