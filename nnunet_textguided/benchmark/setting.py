@@ -153,13 +153,15 @@ def with_reference(systems: Sequence[System], reference: str | None) -> tuple[tu
         All systems and the label of the reference.
 
     Raises:
-        UserError: No systems, one with several plans, or no such reference.
+        UserError: No systems, one with several plans or names in order, or no such reference.
     """
     if not systems:
         raise UserError("Name what is measured: --systems LABEL=TRAINER:PLANS ...")
     for system in systems:
         if len(system.plans) != 1:
             raise UserError(f"{system.label}: a benchmark takes one plans identifier a system, got {system.plans}.")
+        if system.names_in_order:
+            raise UserError(f"{system.label}: a benchmark is of the network; leave :names_in_order out.")
     stock = next((system for system in systems if system.trainer == STOCK_TRAINER), None)
     if reference is not None:
         chosen = next((system for system in systems if system.label == reference), None)

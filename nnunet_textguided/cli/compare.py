@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-c", nargs="+", default=["2d"], metavar="CONFIGURATION", help="configurations; a table each")
     add("-f", nargs="+", type=int, metavar="FOLD", help="folds; all of splits_final.json if left out")
     text = "what is compared; several PLANS are repeats (seeds), averaged case by case; the first is the reference"
+    text += "; :names_in_order after PLANS scores its predictions with vertebrae and discs named as one column"
     add("--systems", **many, metavar="LABEL=TRAINER:PLANS[,PLANS]", help=text)
     add("-tr", **many, metavar="TRAINER", help="with -p: every trainer with every plans is a system, too")
     add("-p", **many, metavar="PLANS", help="plans identifiers for -tr")
@@ -124,7 +125,12 @@ def _check_options(args: argparse.Namespace, grids: Sequence[Grid], folders: Fol
         raise UserError(f"--reference {args.reference!r} is none of the systems: {', '.join(labels)}.")
     if args.upper is not None:
         Cut.of(args.upper)
+    ordered = any(system.names_in_order for system in grids[0].systems)
     for path in dict.fromkeys(folders.preprocessed / grid.dataset / "dataset.json" for grid in grids):
+        if ordered and path.is_file():
+            from nnunet_textguided.inference.name_order import Column
+
+            Column.of_labels(load_json(path)["labels"])
         known = load_json(path)["labels"] if args.exclude and path.is_file() else args.exclude
         unknown = [name for name in args.exclude if name not in known]
         if unknown:

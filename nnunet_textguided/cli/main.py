@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pretrain-text": ("pretrain_text", "pretrain the text encoder on reports"),
     "train": ("train", "nnUNetv2_train with our trainers found; takes its arguments word for word"),
     "predict": ("predict", "segment images, whatever their orientation"),
+    "order-names": ("order_names", "name vertebrae and discs of predictions, of any network, as one column"),
     "ensemble": ("ensemble", "average several models' predictions, segmentation and findings"),
     "evaluate": ("evaluate", "IoU and Dice of predictions against the truth, per case and structure"),
     "compare": ("compare", "trained systems on the same cases: one table, paired statistics; runs what is missing"),

@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--postprocessing", metavar="FILE", help="nnU-Net's postprocessing.pkl, applied before findings are read"
     )
+    parser.add_argument(
+        "--names_in_order",
+        action="store_true",
+        help="name vertebrae and discs as one column, each once and in order, before findings are read",
+    )
     parser.add_argument("--not_on_device", action="store_true", help="collect results in main memory")
     parser.add_argument(
         "--resampling",

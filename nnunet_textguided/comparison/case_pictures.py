@@ -110,7 +110,7 @@ def _picture(comparison: Comparison, folders: Folders, rank: str, case: str) -> 
 
 def _prediction_file(grid: Grid, system: System, folders: Folders, case: str, ending: str) -> Path | None:
     runs = grid.runs_of(system)[system.plans[0]]
-    files = [run.fold_folder(folders.results) / "validation" / f"{case}{ending}" for run in runs]
+    files = [run.predictions(folders.results) / f"{case}{ending}" for run in runs]
     return next((file for file in files if file.is_file()), None)
 
 

@@ -199,6 +199,12 @@ def _notes(
         notes.append(f"One case only ({cases[0]}): no statistics, no standard deviations.")
     if len(records_of) == 1:
         notes.append("One system only: there is nothing to compare it with.")
+    ordered = [label for label, own in records_of.items() if own[0].run.names_in_order]
+    if ordered:
+        notes.append(
+            f"Names in order: {', '.join(ordered)}. Vertebrae and discs that were segmented are named as one column; "
+            "outlines are the network's, and findings are read under the network's own names."
+        )
     if findings is not None:
         without = [label for label in records_of if label not in set(findings["system"])]
         if without:
@@ -222,7 +228,7 @@ def _provenance(records: Sequence[RunRecord], options: CompareOptions, reference
         "statistics": {package: version(package) for package in STATISTICS_PACKAGES},
         "options": {**asdict(options), "reference": reference},
         "runs": {
-            record.run.name: {
+            record.run.record: {
                 "provenance": record.provenance,
                 "fingerprints": record.fingerprints,
                 "details": {key: value for key, value in record.details.items() if not isinstance(value, dict | list)},

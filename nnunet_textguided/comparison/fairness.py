@@ -67,9 +67,9 @@ def _by_run(grid: Grid, records: Sequence[RunRecord]) -> dict[Run, RunRecord]:
     by_run: dict[Run, RunRecord] = {}
     for record in records:
         if record.run in by_run:
-            raise ComparisonError(f"{record.run.name} was handed over twice: expected one record a run.")
+            raise ComparisonError(f"{record.run.record} was handed over twice: expected one record a run.")
         by_run[record.run] = record
-    missing = [run.name for run in grid.runs() if run not in by_run]
+    missing = [run.record for run in grid.runs() if run not in by_run]
     if missing:
         raise ComparisonError(
             f"{grid.title}: {len(missing)} of {len(grid.runs())} runs are not scored: {', '.join(missing)}. "

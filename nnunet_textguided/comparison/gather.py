@@ -48,7 +48,12 @@ def gather(grid: Grid, folders: Folders, records: Path, num_processes: int = 1) 
     found = {run: _usable_record(run, folders, records, truths) for run in runs}
     to_score = [run for run in runs if found[run] is None]
     if to_score:
-        _check_finished(to_score, folders, cases_by_fold(folders.preprocessed / grid.dataset, grid.folds), len(runs))
+        _check_finished(
+            dict.fromkeys(run.training for run in to_score),
+            folders,
+            cases_by_fold(folders.preprocessed / grid.dataset, grid.folds),
+            len(runs),
+        )
     with scoring_pool(num_processes if to_score else 1) as pool:
         for number, run in enumerate(to_score, start=1):
             log.info("Scoring run %d of %d: %s", number, len(to_score), run.name)

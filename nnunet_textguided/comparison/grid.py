@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.safe_names import check_name
 
 _NAME = re.compile(r"\w+")
+IN_ORDER = "names_in_order"
+"""What follows a system's plans where its predictions are scored with their names in order, and how they are called."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,17 @@ class System:
         label: How tables name it.
         trainer: Class name of the trainer.
         plans: Plans identifiers; several are repeats (seeds), averaged case by case.
+        names_in_order: Whether predictions are scored with their names in order (`inference.name_order`).
     """
 
     label: str
     trainer: str
     plans: tuple[str, ...]
+    names_in_order: bool = False
 
     @classmethod
     def parse(cls, text: str) -> System:
-        """Read `[LABEL=]TRAINER:PLANS[,PLANS...]`; the label is TRAINER (PLANS) where it is left out.
+        """Read `[LABEL=]TRAINER:PLANS[,PLANS...][:names_in_order]`; the label is TRAINER (PLANS) where it is left out.
 
         Args:
             text: What the user typed.
@@ -38,16 +42,19 @@ class System:
             UserError: It does not read so.
         """
         label, equals, rest = text.rpartition("=")
-        trainer, colon, plans = rest.partition(":")
+        trainer, colon, plans = rest.removesuffix(f":{IN_ORDER}").partition(":")
+        ordered = rest.endswith(f":{IN_ORDER}")
         identifiers = tuple(plans.split(",")) if colon else ()
         if not identifiers or not all(_NAME.fullmatch(name) for name in (trainer, *identifiers)):
             raise UserError(
-                f"Expected a system as LABEL=TRAINER:PLANS or LABEL=TRAINER:PLANS,PLANS (repeats), got {text!r}. "
+                f"Expected a system as LABEL=TRAINER:PLANS or LABEL=TRAINER:PLANS,PLANS (repeats), with :{IN_ORDER} "
+                f"after it or not, got {text!r}. "
                 "Example: 'Text-guided=TextGuidedTrainer:nnUNetPlansTextGuided'"
             )
         if len(set(identifiers)) < len(identifiers):
             raise UserError(f"{text!r} names the same plans twice: repeats are trainings of their own, with own plans.")
-        return cls(label.strip() if equals else f"{trainer} ({plans})", trainer, identifiers)
+        words = f"{plans}, names in order" if ordered else plans
+        return cls(label.strip() if equals else f"{trainer} ({words})", trainer, identifiers, ordered)
 
 
 @dataclass(frozen=True, order=True)
@@ -60,6 +67,7 @@ class Run:
         trainer: Class name of the trainer.
         plans: Plans identifier.
         fold: Number of the fold.
+        names_in_order: Whether its predictions are scored with their names in order; the training is the same.
     """
 
     dataset: str
@@ -67,6 +75,7 @@ class Run:
     trainer: str
     plans: str
     fold: int
+    names_in_order: bool = False
 
     def __post_init__(self) -> None:
         """Check the names, of which folders are made.
@@ -85,8 +94,18 @@ class Run:
 
     @property
     def name(self) -> str:
-        """A name no other run has; also its path below nnUNet_results."""
+        """A name no other training has; also its path below nnUNet_results."""
         return f"{self.dataset}/{self.model}/fold_{self.fold}"
+
+    @property
+    def record(self) -> str:
+        """Path of its scores below the folder of records."""
+        return f"{self.name}/{IN_ORDER}" if self.names_in_order else self.name
+
+    @property
+    def training(self) -> Run:
+        """The run as it is trained."""
+        return replace(self, names_in_order=False)
 
     def model_folder(self, results: Path) -> Path:
         """Return the model's folder.
@@ -103,6 +122,14 @@ class Run:
             results: nnUNet_results.
         """
         return results / self.name
+
+    def predictions(self, results: Path) -> Path:
+        """Return the folder of the predictions that are scored.
+
+        Args:
+            results: nnUNet_results.
+        """
+        return self.fold_folder(results) / (f"validation_{IN_ORDER}" if self.names_in_order else "validation")
 
 
 @dataclass(frozen=True)
@@ -141,7 +168,10 @@ class Grid:
             system: One of the grid's.
         """
         return {
-            plans: [Run(self.dataset, self.configuration, system.trainer, plans, fold) for fold in self.folds]
+            plans: [
+                Run(self.dataset, self.configuration, system.trainer, plans, fold, system.names_in_order)
+                for fold in self.folds
+            ]
             for plans in system.plans
         }
 

@@ -79,14 +79,14 @@ def job_of(run: Run, folders: Folders, records: Path, costs: bool = True) -> Job
 
 
 def ordered_runs(grids: Sequence[Grid]) -> list[Run]:
-    """Return every run once: grid by grid, and within one a fold of all systems before the next fold.
+    """Return every training once: grid by grid, and within one a fold of all systems before the next fold.
 
     A table over the folds done so far can then be made at any time.
 
     Args:
         grids: One a table.
     """
-    runs = [run for grid in grids for run in sorted(grid.runs(), key=lambda run: grid.folds.index(run.fold))]
+    runs = [run.training for grid in grids for run in sorted(grid.runs(), key=lambda run: grid.folds.index(run.fold))]
     return list(dict.fromkeys(runs))
 
 

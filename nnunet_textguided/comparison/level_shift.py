@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nnunet_textguided.comparison.label_overlap import checked_pair, match_labels
-from nnunet_textguided.comparison.spine_parts import CANAL, DISCS, SpinePart, single_labels, spine_parts
+from nnunet_textguided.text.spine_parts import CANAL, DISCS, SpinePart, single_labels, spine_parts
 
 LEAST_AGREEING = 2
 """One structure alone cannot tell a shifted column from one wrong name."""

@@ -57,7 +57,7 @@ class RunRecord:
         Returns:
             The run's folder below it.
         """
-        folder = records / self.run.name
+        folder = records / self.run.record
         for name in TABLES:
             table = getattr(self, name)
             if table is not None:
@@ -83,7 +83,7 @@ class RunRecord:
         Raises:
             UserError: It is damaged, or of another version.
         """
-        folder = records / run.name
+        folder = records / run.record
         if not (folder / RECORD_FILE).is_file():
             return None
         content = _checked(load_json(folder / RECORD_FILE), folder)

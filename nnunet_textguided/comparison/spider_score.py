@@ -15,8 +15,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from nnunet_textguided.comparison.label_overlap import Match, checked_pair, match_labels
-from nnunet_textguided.comparison.spine_parts import CANAL, DISCS, SACRUM, VERTEBRAE, single_labels, spine_parts
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.text.spine_parts import CANAL, DISCS, SACRUM, VERTEBRAE, single_labels, spine_parts
 
 COLUMNS = ("case", "group", "structure", "matched", "dice", "detected", "asd_mm", "asd_official_mm")
 OVERALL = "overall"

@@ -30,7 +30,7 @@ class SystemRecords:
         """
         self.grid = grid
         self._of: dict[Run, RunRecord] = {record.run: record for record in records}
-        lacking = [run.name for run in grid.runs() if run not in self._of]
+        lacking = [run.record for run in grid.runs() if run not in self._of]
         if lacking:
             raise UserError(f"Not trained or not scored yet: {', '.join(lacking)}. Train them, or leave them out.")
         self.cases = self._common_cases()
@@ -75,7 +75,7 @@ class SystemRecords:
     def _common_cases(self) -> tuple[str, ...]:
         cases_of: dict[str, set[str]] = {}
         for run in self.grid.runs():
-            own = cases_of.setdefault(run.model, set())
+            own = cases_of.setdefault(f"{run.model}, names in order" if run.names_in_order else run.model, set())
             twice = own & set(self._of[run].cases)
             if twice:
                 raise UserError(

@@ -18,6 +18,7 @@ from nnunet_textguided.inference.input_cases import (
     source_orientation,
 )
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, has_findings, load_predictor
+from nnunet_textguided.inference.name_order import Column, order_files
 from nnunet_textguided.inference.postprocess import load_steps, postprocess_files
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
@@ -78,6 +79,7 @@ def predict_folder(
     settings = settings or PredictSettings()
     steps = load_steps(settings.postprocessing, settings.trust) if settings.postprocessing else None
     model = check_model_folder(model_folder, folds, checkpoint, settings.trust)
+    column = Column.of_labels(model.dataset_json["labels"]) if settings.names_in_order else None
     device = choose_device(settings.device)
     ending = model.dataset_json["file_ending"]
     cases = find_cases(input_folder, ending, model.num_channels)
@@ -102,10 +104,13 @@ def predict_folder(
         kept = _keep_findings(predictor, model, output) if findings else None
         # which cases are left is settled already; nnU-Net would keep files that are cut short
         _run(predictor, todo, output, replace(settings, continue_prediction=False))
+        # the files lie in their own geometry, so nnU-Net's plain reader is the right one
+        reader_writer = PlansManager(model.plans).image_reader_writer_class()
+        files = [output / f"{case}{ending}" for case in todo]
         if steps is not None:
-            # the files lie in their own geometry, so nnU-Net's plain reader is the right one
-            reader_writer = PlansManager(model.plans).image_reader_writer_class()
-            postprocess_files([output / f"{case}{ending}" for case in todo], steps, reader_writer)
+            postprocess_files(files, steps, reader_writer)
+        if column is not None:
+            order_files([(file, file) for file in files], column, reader_writer)
         if kept is not None:
             kept.finish(list(todo))
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)

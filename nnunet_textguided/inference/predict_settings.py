@@ -33,6 +33,7 @@ class PredictSettings:
         disable_progress_bar: No progress bar.
         not_on_device: Collect results in main memory.
         postprocessing: nnU-Net's postprocessing.pkl, applied to the label files before findings are read.
+        names_in_order: Name vertebrae and discs as one column before findings are read (`inference.name_order`).
         trust: Let checkpoints and postprocessing.pkl run code when they are loaded.
         resampling: How scores are brought to the image's own grid: "plans" as the plans say, or "torch", nnU-Net's
             resampling by torch class by class, which interpolates between the same points.
@@ -52,6 +53,7 @@ class PredictSettings:
     disable_progress_bar: bool = False
     not_on_device: bool = False
     postprocessing: str | None = None
+    names_in_order: bool = False
     trust: bool = False
     resampling: str = "plans"
 

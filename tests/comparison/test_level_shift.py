@@ -10,9 +10,9 @@ import pytest
 from toy_column import CODES, NAMES, column, renamed
 
 from nnunet_textguided.comparison.level_shift import level_shift, share_shifted
-from nnunet_textguided.comparison.spine_parts import spine_parts
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.spine import SPINE_DISCS, SPINE_VERTEBRAE
+from nnunet_textguided.text.spine_parts import spine_parts
 
 
 def only(labels, *names):

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -347,3 +348,26 @@ def test_every_flag_of_nnunet_is_there() -> None:
 def test_restored_image_of_a_prediction_matches_its_source(volume: sitk.Image) -> None:
     lps = to_orientation(volume, "LPS")
     assert restore_geometry(volume, lps).GetOrigin() == lps.GetOrigin()
+
+
+def test_names_are_put_in_order_in_the_files_that_were_written(
+    model_folder: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("nnunet_textguided.inference.predict.Column.of_labels", lambda labels: dict(labels))
+
+    def order(pairs, column, reader_writer):
+        seen.extend((source, target, source.is_file(), column["background"]) for source, target in pairs)
+
+    monkeypatch.setattr("nnunet_textguided.inference.predict.order_files", order)
+    predict_folder(model_folder, images, tmp_path / "out", 0, settings=replace(HERE, names_in_order=True))
+    files = sorted((tmp_path / "out").glob("*.nii.gz"))
+    assert sorted(seen) == [(file, file, True, 0) for file in files]
+
+
+def test_labels_that_have_no_order_are_refused_before_the_network_is_loaded(
+    model_folder: Path, images: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="by the discs"):
+        predict_folder(model_folder, images, tmp_path / "out", 0, settings=replace(HERE, names_in_order=True))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,73 @@
+"""Label files with names in order, each replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnunet_textguided.dataset_json import LARGEST_CODE, read_dataset_json
+from nnunet_textguided.errors import UserError
+from nnunet_textguided.files import atomic_path
+from nnunet_textguided.inference.name_order.column import Column
+from nnunet_textguided.inference.name_order.rename import names_in_order
+
+
+def order_files(pairs: Iterable[tuple[Path, Path]], column: Column, reader_writer: Any) -> dict[str, int]:
+    """Write label files with names in order.
+
+    Args:
+        pairs: Label file, and the file to write, which may be the same.
+        column: What the codes mean.
+        reader_writer: nnU-Net's, which reads and writes label files in their own geometry.
+
+    Returns:
+        Name of the file -> number of voxels renamed.
+
+    Raises:
+        UserError: A file holds something else than label codes.
+    """
+    moved = {}
+    for source, target in pairs:
+        values, properties = reader_writer.read_seg(str(source))
+        labels = _codes(values[0], source)
+        ordered = names_in_order(labels, properties["spacing"], column)
+        moved[source.name] = int(np.count_nonzero(ordered != labels))
+        with atomic_path(target) as temporary:
+            reader_writer.write_seg(ordered, str(temporary), properties)
+    return moved
+
+
+def _codes(values: np.ndarray, file: Path) -> np.ndarray:
+    """Whole numbers out of what nnU-Net's reader returns as floats."""
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > LARGEST_CODE or (values % 1).any():
+        raise UserError(f"Expected label codes from 0 to {LARGEST_CODE} in {file}, found other values.")
+    return values.astype(np.uint16 if values.max() > 255 else np.uint8)
+
+
+def order_folder(source: Path, target: Path, dataset_json: Path) -> dict[str, int]:
+    """Write every label file of a folder with names in order.
+
+    Args:
+        source: Folder of label files, of any network.
+        target: Made if missing; may be the same.
+        dataset_json: Says what the codes mean.
+
+    Returns:
+        Name of the file -> number of voxels renamed.
+
+    Raises:
+        UserError: There are no files, a file cannot be read, or the labels are no column.
+    """
+    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+
+    content = read_dataset_json(dataset_json)
+    column = Column.of_labels(content["labels"])
+    ending = content["file_ending"]
+    files = sorted(file for file in source.glob(f"*{ending}") if not file.name.startswith("."))
+    if not files:
+        raise UserError(f"Expected label files *{ending} in {source}, found none.")
+    reader_writer = determine_reader_writer_from_dataset_json(content, str(files[0]), verbose=False)()
+    return order_files([(file, target / file.name) for file in files], column, reader_writer)
