@@ -19,7 +19,7 @@ from nnunet_textguided.inference.input_cases import (
 )
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, has_findings, load_predictor
 from nnunet_textguided.inference.name_order import Column, order_files
-from nnunet_textguided.inference.postprocess import load_steps, postprocess_files
+from nnunet_textguided.inference.postprocess import Steps, load_steps, postprocess_files
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 from nnunet_textguided.inference.prediction_faults import told
@@ -92,8 +92,6 @@ def predict_folder(
     codes = _check_images(model, todo)
     turned = {case: code for case, code in codes.items() if code != model.orientation}
     if todo:
-        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)
         _use_orientation(predictor, model, settings)
@@ -104,16 +102,22 @@ def predict_folder(
         kept = _keep_findings(predictor, model, output) if findings else None
         # which cases are left is settled already; nnU-Net would keep files that are cut short
         _run(predictor, todo, output, replace(settings, continue_prediction=False))
-        # the files lie in their own geometry, so nnU-Net's plain reader is the right one
-        reader_writer = PlansManager(model.plans).image_reader_writer_class()
-        files = [output / f"{case}{ending}" for case in todo]
-        if steps is not None:
-            postprocess_files(files, steps, reader_writer)
-        if column is not None:
-            order_files([(file, file) for file in files], column, reader_writer)
+        _rework(model, [output / f"{case}{ending}" for case in todo], steps, column)
         if kept is not None:
             kept.finish(list(todo))
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)
+
+
+def _rework(model: ModelFolder, files: Sequence[Path], steps: Steps | None, column: Column | None) -> None:
+    """Change label files after the network, before findings are read off them."""
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    # the files lie in their own geometry, so nnU-Net's plain reader is the right one
+    reader_writer = PlansManager(model.plans).image_reader_writer_class()
+    if steps is not None:
+        postprocess_files(files, steps, reader_writer)
+    if column is not None:
+        order_files([(file, file) for file in files], column, reader_writer)
 
 
 def writable_folder(folder: str | Path) -> Path:
