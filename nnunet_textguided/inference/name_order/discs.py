@@ -44,7 +44,7 @@ def find_discs(labels: np.ndarray, spacing_mm: Sequence[float], column: Column) 
         column: What the codes mean.
 
     Returns:
-        From below upwards, as the names say on the whole; none where fewer than three are there.
+        From below upwards, as the names say on the whole; none where fewer than three are there, or names say nothing.
     """
     pieces = _pieces(labels, column)
     if len(pieces) < FEWEST:
@@ -55,8 +55,10 @@ def find_discs(labels: np.ndarray, spacing_mm: Sequence[float], column: Column) 
     centres = np.array([piece.mean(0) * spacing for piece in pieces])
     upwards = np.linalg.svd(centres - centres.mean(0))[2][0]
     heights = (centres - centres.mean(0)) @ upwards
-    if (heights * (called - called.mean())).sum() < 0:
-        upwards, heights = -upwards, -heights
+    rising = float((heights * (called - called.mean())).sum())
+    if rising == 0:  # all are called the same, and nothing tells which end is up
+        return []
+    heights = heights * np.sign(rising)
     order = np.argsort(heights, kind="stable")
     groups: list[list[int]] = []
     for index in order:

@@ -123,6 +123,19 @@ def test_discs_without_vertebrae_are_named_too():
     assert (ordered(wrong) == labels).all()
 
 
+def test_discs_that_are_all_called_the_same_are_left_alone():
+    labels = column()
+    labels[np.isin(labels, DISCS)] = DISCS[2]
+    assert (ordered(labels) == labels).all()
+
+
+def test_a_single_slice_is_put_in_order():
+    truth = column()[4:5]
+    wrong = truth.copy()
+    wrong[wrong == DISCS[3]] = DISCS[4]
+    assert (ordered(wrong) == truth).all()
+
+
 def test_the_input_is_not_changed():
     wrong = half_a_level_off(column(), row_of(3, 1.0), 30)
     before = wrong.copy()
