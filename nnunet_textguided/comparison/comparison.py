@@ -202,7 +202,7 @@ def _notes(
     ordered = [label for label, own in records_of.items() if own[0].run.names_in_order]
     if ordered:
         notes.append(
-            f"Names in order: {', '.join(ordered)}. Vertebrae and discs that were segmented are named as one column; "
+            f"Names in order: {'; '.join(ordered)}. Vertebrae and discs that were segmented are named as one column; "
             "outlines are the network's, and findings are read under the network's own names."
         )
     if findings is not None:
