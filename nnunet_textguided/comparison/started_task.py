@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +67,26 @@ class StartedTask:
 def default_signals_in_children() -> None:
     """Let forked processes end when they are asked to.
 
-    submitit's process passes SIGTERM over and queues the job again on SIGUSR2. nnU-Net's augmentation workers are
-    forked from it: they would outlive the training, and every one of them would queue the job.
+    submitit's process passes SIGTERM over and queues the job again on SIGUSR2. nnU-Net's workers are forked from it:
+    they would outlive the training, and every one of them would queue the job. A pool may end a worker before it has
+    come to these lines; what is sent until then waits, else that worker would pass it over and be waited for without
+    end.
     """
-    os.register_at_fork(after_in_child=_default_signals)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_default_signals)
+
+
+_masks = threading.local()
+
+
+def _hold_signals() -> None:
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR2))
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
 def _default_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    _release_signals()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -181,6 +183,30 @@ def test_forked_workers_end_when_they_are_asked_to(tmp_path):
 
     [outcome] = run_jobs(jobs("A"), worker(body), ClusterOptions(), tmp_path)
     assert (outcome.status, outcome.reason) == ("finished", "")
+
+
+PASSES_SIGNALS_OVER = """
+import os, signal, sys, time
+from nnunet_textguided.comparison.started_task import default_signals_in_children
+
+os.register_at_fork(after_in_child=lambda: time.sleep(1))  # a machine so busy that a worker is long in starting
+signal.signal(signal.SIGTERM, lambda number, frame: print("passed over", flush=True))
+default_signals_in_children()
+child = os.fork()
+if child == 0:
+    time.sleep(30)
+    os._exit(0)
+time.sleep(0.2)
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os.kill(os.getpid(), signal.SIGTERM)  # this process passes it over as before
+"""
+
+
+def test_a_worker_that_is_ended_before_it_has_started_does_not_pass_it_over():
+    script = [sys.executable, "-c", PASSES_SIGNALS_OVER]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split("\n") == [str(-signal.SIGTERM), "passed over", ""]
 
 
 def test_queued_again_a_task_does_the_same_once_more():
