@@ -79,6 +79,15 @@ def test_a_small_piece_that_is_no_disc_keeps_the_others_from_nothing():
     assert (right[rest] == labels[rest]).all()
 
 
+def test_what_lies_under_the_lowest_disc_is_the_sacrum():
+    truth = column(lowest=0)
+    wrong = truth.copy()
+    wrong[wrong == VERTEBRAE[0]] = VERTEBRAE[1]
+    bodies = truth.copy()
+    bodies[:, :, 50:] = 0
+    assert (ordered(wrong)[bodies > 0] == truth[bodies > 0]).all()
+
+
 def test_a_disc_that_was_not_found_is_counted():
     labels = column()
     labels[labels == DISCS[4]] = 0
