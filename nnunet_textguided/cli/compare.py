@@ -119,17 +119,15 @@ def _check_options(args: argparse.Namespace, grids: Sequence[Grid], folders: Fol
     """Find a wrong name before the trainings, not after them."""
     from nnunet_textguided.comparison.groups import Cut
     from nnunet_textguided.files import load_json
+    from nnunet_textguided.inference.name_order import Column
 
     labels = [system.label for system in grids[0].systems]
     if args.reference is not None and args.reference not in labels:
         raise UserError(f"--reference {args.reference!r} is none of the systems: {', '.join(labels)}.")
     if args.upper is not None:
         Cut.of(args.upper)
-    ordered = any(system.names_in_order for system in grids[0].systems)
     for path in dict.fromkeys(folders.preprocessed / grid.dataset / "dataset.json" for grid in grids):
-        if ordered and path.is_file():
-            from nnunet_textguided.inference.name_order import Column
-
+        if path.is_file() and any(system.names_in_order for system in grids[0].systems):
             Column.of_labels(load_json(path)["labels"])
         known = load_json(path)["labels"] if args.exclude and path.is_file() else args.exclude
         unknown = [name for name in args.exclude if name not in known]

@@ -56,7 +56,7 @@ def gather(grid: Grid, folders: Folders, records: Path, num_processes: int = 1) 
         )
     with scoring_pool(num_processes if to_score else 1) as pool:
         for number, run in enumerate(to_score, start=1):
-            log.info("Scoring run %d of %d: %s", number, len(to_score), run.name)
+            log.info("Scoring run %d of %d: %s", number, len(to_score), run.record)
             record = score_run(run, folders, records, pool)
             record.save(records)
             found[run] = record

@@ -115,25 +115,21 @@ def findings_of(run: Run, folders: Folders, cases: Sequence[str]) -> pd.DataFram
     return joined[[*KEYS, "truth", "probability"]]
 
 
-def _predictions(run: Run, folders: Folders, task: EvaluationTask, cases: Sequence[str]) -> Path:
+def _predictions(run: Run, folders: Folders, cases: Sequence[str]) -> Path:
     """Folder of the run's predictions; those with names in order are made anew from those of the network."""
     target = run.predictions(folders.results)
     if run.names_in_order:
-        from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-
-        from nnunet_textguided.inference.name_order import Column, order_files
+        from nnunet_textguided.inference.name_order import order_folder
 
         source = run.training.predictions(folders.results)
-        files = [(source / f"{case}{task.file_ending}", target / f"{case}{task.file_ending}") for case in cases]
-        reader_writer = determine_reader_writer_from_dataset_json(task.dataset_json, verbose=False)()
-        order_files(files, Column.of_labels(task.dataset_json["labels"]), reader_writer)
+        order_folder(source, target, run.model_folder(folders.results) / "dataset.json", cases)
     return target
 
 
 def _score_cases(
     run: Run, folders: Folders, task: EvaluationTask, cases: Sequence[str], pool: Executor | None
 ) -> list[CaseScores]:
-    truth, predictions = folders.truth(run.dataset), _predictions(run, folders, task, cases)
+    truth, predictions = folders.truth(run.dataset), _predictions(run, folders, cases)
     jobs: list[tuple[Any, ...]] = [
         (case, truth / f"{case}{task.file_ending}", predictions / f"{case}{task.file_ending}", task) for case in cases
     ]

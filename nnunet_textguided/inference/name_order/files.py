@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,14 @@ def _codes(values: np.ndarray, file: Path) -> np.ndarray:
     return values.astype(np.uint16 if values.max() > 255 else np.uint8)
 
 
-def order_folder(source: Path, target: Path, dataset_json: Path) -> dict[str, int]:
-    """Write every label file of a folder with names in order.
+def order_folder(source: Path, target: Path, dataset_json: Path, cases: Sequence[str] | None = None) -> dict[str, int]:
+    """Write the label files of a folder with names in order.
 
     Args:
         source: Folder of label files, of any network.
         target: Made if missing; may be the same.
         dataset_json: Says what the codes mean.
+        cases: Names without file ending; every file of the folder when None.
 
     Returns:
         Name of the file -> number of voxels renamed.
@@ -66,7 +67,10 @@ def order_folder(source: Path, target: Path, dataset_json: Path) -> dict[str, in
     content = read_dataset_json(dataset_json)
     column = Column.of_labels(content["labels"])
     ending = content["file_ending"]
-    files = sorted(file for file in source.glob(f"*{ending}") if not file.name.startswith("."))
+    if cases is None:
+        files = sorted(file for file in source.glob(f"*{ending}") if not file.name.startswith("."))
+    else:
+        files = [source / f"{case}{ending}" for case in cases]
     if not files:
         raise UserError(f"Expected label files *{ending} in {source}, found none.")
     reader_writer = determine_reader_writer_from_dataset_json(content, str(files[0]), verbose=False)()
