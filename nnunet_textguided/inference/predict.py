@@ -91,6 +91,8 @@ def predict_folder(
     todo = {case: files for case, files in cases.items() if case not in skipped}
     codes = _check_images(model, todo)
     turned = {case: code for case, code in codes.items() if code != model.orientation}
+    if column is not None:  # an earlier call may have ended before it came to that; doing it again changes nothing
+        _rework(model, [output / f"{case}{ending}" for case in skipped], None, column)
     if todo:
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)

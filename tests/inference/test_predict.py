@@ -365,6 +365,21 @@ def test_names_are_put_in_order_in_the_files_that_were_written(
     assert sorted(seen) == [(file, file, True, 0) for file in files]
 
 
+def test_a_prediction_that_ended_before_names_were_in_order_is_brought_to_its_end(
+    model_folder: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict_folder(model_folder, images, tmp_path / "out", 0, settings=HERE)
+    seen = []
+    monkeypatch.setattr("nnunet_textguided.inference.predict.Column.of_labels", lambda labels: dict(labels))
+    monkeypatch.setattr(
+        "nnunet_textguided.inference.predict.order_files", lambda pairs, *rest: seen.extend(pair[1] for pair in pairs)
+    )
+    settings = replace(HERE, names_in_order=True, continue_prediction=True)
+    summary = predict_folder(model_folder, images, tmp_path / "out", 0, settings=settings)
+    assert summary.predicted == []
+    assert sorted(seen) == sorted((tmp_path / "out").glob("*.nii.gz"))
+
+
 def test_labels_that_have_no_order_are_refused_before_the_network_is_loaded(
     model_folder: Path, images: Path, tmp_path: Path
 ) -> None:

@@ -69,7 +69,13 @@ def test_outlines_and_all_that_is_no_column_stay():
     assert (right[discs] == truth[discs]).all()
 
 
-def test_a_small_piece_that_is_no_disc_keeps_the_others_from_nothing():
+@pytest.mark.parametrize("rows", [10, 20, 30, 40])
+def test_what_is_in_order_is_not_changed_again(rows: int):
+    once = ordered(half_a_level_off(column(), row_of(3, 1.0), rows))
+    assert (ordered(once) == once).all()
+
+
+def test_a_small_piece_that_is_no_disc_is_passed_over():
     labels = column()
     stray = (slice(3, 5), slice(154, 159), slice(40, 50))  # under the lowest vertebra
     labels[stray] = DISCS[1]
