@@ -11,7 +11,8 @@ from nnunet_textguided.inference.name_order.column import LEVELS
 from nnunet_textguided.inference.name_order.discs import Disc
 
 TOLERANCE = 0.4
-"""Of the usual distance between discs, by which one may differ; 0.75 to 1.21 in 29 of 32 people of SPIDER, three have one of 0.55 to 0.59."""
+"""Of the usual distance between discs, by which one may differ; 0.75 to 1.21 in 29 of 32 people of SPIDER, three have
+one of 0.55 to 0.59."""
 UNEVEN = 2.0
 """Price of a usual distance too much or too little, in discs that agree with their name."""
 UNSEEN = 0.5
