@@ -15,7 +15,7 @@ SMALLEST = 0.05
 MOST = 40
 """Pieces looked at, at most, the largest ones: a whole column has 23 discs."""
 ONE_HEIGHT = 10.0
-"""mm along the column within which pieces are parts of one disc; 18 mm is the least between two of 32 people of SPIDER."""
+"""mm along the column within which pieces are one disc; discs of 32 people of SPIDER lie 18 mm apart or more."""
 
 
 @dataclass(frozen=True)
