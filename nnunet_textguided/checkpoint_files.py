@@ -1,4 +1,4 @@
-"""nnU-Net's checkpoint files by name, and whether one was written to its end; torch is not needed for it."""
+"""nnU-Net's checkpoint files by name, and whether one was or can be written whole; torch is not needed for it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def check_whole(path: Path, then: str) -> None:
         raise UserError(
             f"{path} is cut short: a disk was full or a machine failed while it was written. Delete it (rm {path}) and "
             f"run the same command again: {then}"
+        )
+
+
+def check_still_there(folder: Path, lost: str) -> None:
+    """Refuse to write into a training's folder that is gone: made anew below an unmounted disk, it fills another one.
+
+    Args:
+        folder: Where to write.
+        lost: What is not written, for the error's text.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder} is gone, so no {lost} was written. Was its disk unmounted, or the folder moved? Put it back and "
+            "go on with --c."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nnunet_textguided.checkpoint_files import check_still_there
 from nnunet_textguided.csv_cells import read_table, write_table
 from nnunet_textguided.evaluation.finding_metrics import POOLED, score_decisions
 from nnunet_textguided.figure_text import literal
@@ -68,7 +69,11 @@ class FindingProgress:
 
         Returns:
             The rows of this epoch.
+
+        Raises:
+            UserError: The folder is gone, or cannot be written to.
         """
+        check_still_there(self.folder, TABLE_FILE)
         parts = dict(zip(self.names, zip(truth, probability, strict=True), strict=True))
         parts[POOLED] = np.concatenate(truth), np.concatenate(probability)
         rows = [{"epoch": epoch, "finding": name, **score_decisions(t, p, p >= 0.5)} for name, (t, p) in parts.items()]

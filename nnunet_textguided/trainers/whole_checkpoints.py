@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnunet_textguided.checkpoint_files import check_whole, what_follows
-from nnunet_textguided.errors import UserError
+from nnunet_textguided.checkpoint_files import check_still_there, check_whole, what_follows
 from nnunet_textguided.files import atomic_path
 from nnunet_textguided.safe_checkpoint import check_checkpoints
 from nnunet_textguided.trainers.host import TrainerHost
@@ -29,12 +28,7 @@ class WholeCheckpoints(TrainerHost):
         if self.local_rank != 0 or self.disable_checkpointing:  # then nnU-Net writes nothing
             super().save_checkpoint(filename)
             return
-        folder = Path(filename).parent
-        if not folder.is_dir():  # not made anew: below an unmounted disk that would fill another one
-            raise UserError(
-                f"{folder} is gone, so no checkpoint was written. Was its disk unmounted, or the folder moved? Put it "
-                "back and go on with --c."
-            )
+        check_still_there(Path(filename).parent, "checkpoint")
         with atomic_path(filename, durable=True) as temporary:
             super().save_checkpoint(str(temporary))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers.finding_progress import FindingProgress
 
 
@@ -50,3 +51,14 @@ def test_an_epoch_that_saw_one_outcome_only_has_no_auroc(tmp_path: Path, present
 def test_an_epoch_that_saw_nothing_is_no_error(tmp_path: Path):
     progress = FindingProgress(tmp_path, ("a",))
     assert progress.finish(0, *progress.decisions()).n.tolist() == [0, 0]
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(tmp_path: Path):
+    folder = tmp_path / "fold_0"
+    folder.mkdir()
+    progress = FindingProgress(folder, ("a", "b"))
+    progress.add(*batch())
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"fold_0 is gone, so no findings_progress\.csv was written.*unmounted.*--c"):
+        progress.finish(0, *progress.decisions())
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
