@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,8 @@ import SimpleITK as sitk
 from spider_trees import Writer
 
 from nnunet_textguided.cli.main import main
+from nnunet_textguided.dataset_conversion.base import workers
+from nnunet_textguided.dataset_conversion.base.cases import CaseTask, convert_case
 
 
 def test_the_command_writes_reports_and_names_the_next_step(
@@ -47,6 +51,50 @@ def test_problems_are_listed_and_the_status_is_not_zero(
     assert "spider_001: unknown label code 99" in errors
     assert "spider_002: unknown label code 98" in errors
     assert "4 t2.mha: expected a file named" in errors
+
+
+def convert_or_die(task: CaseTask, write: bool) -> dict:
+    """Convert a case; the second one ends its process once another case is in the manifest."""
+    if task.case != "spider_002":
+        return convert_case(task, write)
+    deadline = time.monotonic() + 60
+    while not (task.target / "manifest.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os._exit(1)
+
+
+def test_a_dead_worker_is_told_and_the_same_command_goes_on_from_the_cases_that_are_done(
+    spider_source: Path,
+    write_series: Writer,
+    nnunet_raw: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for patient in (1, 2, 3, 4):
+        write_series(f"{patient}_t2", (patient, 201))
+    arguments = ["convert", "spider", str(spider_source), "-d", "501", "--processes"]
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "convert_case", convert_or_die)  # the workers import it from this file
+        assert main([*arguments, "2"]) == 2
+    errors = capsys.readouterr().err
+    assert "error: A worker process was killed" in errors
+    assert "Cases already written are kept: run the same command again with fewer --processes." in errors
+    folder = nnunet_raw / "Dataset501_SPIDER"
+    assert not (folder / "dataset.json").exists()
+    cases = json.loads((folder / "manifest.json").read_text())["cases"]
+    assert "spider_001" in cases
+    assert "spider_002" not in cases
+    kept = {folder / name: (folder / name).stat().st_mtime_ns for case in cases.values() for name in case["files"]}
+    assert main([*arguments, "1"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "undisturbed"))
+    assert main([*arguments, "1"]) == 0
+    found, expected = (
+        {str(path.relative_to(raw)): path.read_bytes() for path in raw.rglob("*.*")}
+        for raw in (nnunet_raw, tmp_path / "undisturbed")
+    )
+    assert found == expected
 
 
 def test_help_needs_neither_arrays_nor_images() -> None:
