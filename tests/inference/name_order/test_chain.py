@@ -11,7 +11,9 @@ from nnunet_textguided.inference.name_order.chain import Named, choose_levels
 from nnunet_textguided.inference.name_order.column import LEVELS
 from nnunet_textguided.inference.name_order.discs import Disc
 
-FEW = range(1, 6)
+FEW = range(4, 9)
+STEPS = {5: 0.96, 6: 0.87, 7: 0.8, 8: 0.8}
+"""Distance to the next disc above the level, over the lumbar one; below them 1."""
 
 
 def disc(height: float, votes: dict[int, float]) -> Disc:
@@ -23,7 +25,9 @@ def disc(height: float, votes: dict[int, float]) -> Disc:
 def score(chain: tuple[Named, ...], discs: list[Disc], vertebrae: np.ndarray) -> float:
     """The rules of `choose_levels`, one after the other."""
     sizes = np.array([d.votes.sum() for d in discs])
-    usual_step = np.median(np.diff([d.centre[0] for d in discs]))
+    called = [int(np.argmax(d.votes)) for d in discs]
+    distances = np.diff([d.centre[0] for d in discs])
+    lumbar = np.median([distance / STEPS.get(level, 1) for distance, level in zip(distances, called[:-1], strict=True)])
     usual_body = max(np.median(vertebrae.sum(1)), 1)
 
     def bodies(first: int, end: int, lowest: int, highest: int) -> float:
@@ -37,8 +41,9 @@ def score(chain: tuple[Named, ...], discs: list[Disc], vertebrae: np.ndarray) ->
     for low, high in itertools.pairwise(chain):
         levels = high.level - low.level
         total += bodies(low.index + 1, high.index + 1, low.level, high.level - 1)
-        steps = (discs[high.index].centre[0] - discs[low.index].centre[0]) / usual_step
-        total -= 2 * max(0, abs(steps - levels) - 0.4) + 0.5 * (levels - 1)
+        distance = (discs[high.index].centre[0] - discs[low.index].centre[0]) / lumbar
+        longer = distance - sum(STEPS.get(level, 1) for level in range(low.level, high.level))
+        total -= 4 * max(0, longer - 0.2, -longer - 0.4) + 0.5 * (levels - 1)
     passed_over = set(range(len(discs))) - {named.index for named in chain}
     return total - sum(min(1, sizes[index] / np.median(sizes)) for index in passed_over)
 
@@ -73,3 +78,23 @@ def test_a_double_distance_is_a_disc_that_was_not_found():
     discs = [disc(0, {1: 10}), disc(30, {2: 10}), disc(60, {3: 10}), disc(120, torn), disc(150, torn)]
     chosen = choose_levels(discs, np.zeros((6, LEVELS)), range(1, 9))
     assert [named.level for named in chosen] == [1, 2, 3, 5, 6]
+
+
+def test_a_thoracic_distance_is_shorter_than_a_lumbar_one():
+    heights = [0, 37, 74, 111, 148, 183.5, 183.5 + 47]  # 47 mm: 1.3 lumbar distances, but 0.77 of two thoracic ones
+    torn = {7: 55, 8: 50}
+    discs = [disc(height, {level: 100} if level < 7 else torn) for level, height in enumerate(heights, start=1)]
+    bodies = np.zeros((8, LEVELS))
+    bodies[np.arange(1, 6), np.arange(1, 6)] = 500
+    bodies[6, [6, 7]], bodies[7, [7, 8]] = (490, 240), (50, 300)
+    assert [named.level for named in choose_levels(discs, bodies, range(1, 10))] == [1, 2, 3, 4, 5, 6, 8]
+
+
+def test_a_distance_that_fits_one_level_outweighs_names_that_skip_one():
+    heights = [0, 37, 74, 111, 148, 183.5, 183.5 + 32]
+    torn = {7: 10, 8: 90}
+    discs = [disc(height, {level: 100} if level < 7 else torn) for level, height in enumerate(heights, start=1)]
+    bodies = np.zeros((8, LEVELS))
+    bodies[np.arange(1, 6), np.arange(1, 6)] = 500
+    bodies[6, [6, 7]], bodies[7, [7, 8]] = (150, 350), (20, 200)
+    assert [named.level for named in choose_levels(discs, bodies, range(1, 10))] == [1, 2, 3, 4, 5, 6, 7]
