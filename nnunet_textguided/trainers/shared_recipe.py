@@ -12,12 +12,13 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.trainers.fault_tolerance import FaultTolerance
 from nnunet_textguided.trainers.finding_training import FindingTraining
+from nnunet_textguided.trainers.finite_batches import FiniteBatches
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, agree
 from nnunet_textguided.trainers.mirroring import OrderPreservingAugmentation
 from nnunet_textguided.trainers.optimisation import MuonWithWarmup
 
 
-class SharedRecipe(FaultTolerance, FindingTraining, OrderPreservingAugmentation, MuonWithWarmup):
+class SharedRecipe(FaultTolerance, FiniteBatches, FindingTraining, OrderPreservingAugmentation, MuonWithWarmup):
     """Mixin for nnU-Net trainers: findings, partial labels, flip rule and optimiser, as the block of the plans says.
 
     A trainer adds `build_network_architecture`. The block `text_guidance` is settled before the network is built and

@@ -7,25 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from narrow_transformer import narrow_spec
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from tiny_findings import FINDINGS
 from tiny_partial import CUT
 
-from nnunet_textguided.architectures.mixed_transformer import MixedTransformerSpec, MixedTransformerUNet, patch_spec
+from nnunet_textguided.architectures.mixed_transformer import MixedTransformerUNet
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.trainers import MixedTransformerUNetTrainer, mixed_transformer
 from nnunet_textguided.trainers.finding_training import SegmentationAndFindingLoss
 from nnunet_textguided.trainers.marginal_loss import MarginalLoss
 
 STOCK_PLANS = "nnUNetPlans"
-NARROW = {"stem_channels": (4, 8, 8), "mixed_channels": (16, 16, 16), "heads": 2, "memory_slots": 16}
-
-
-def narrow_spec(num_classes, input_channels, patch_size, deep_supervision=True) -> MixedTransformerSpec:
-    """What the trainer asks for, with widths that train in no time."""
-    wide = patch_spec(num_classes, input_channels, patch_size, deep_supervision)
-    kept = {name: getattr(wide, name) for name in ("num_classes", "input_channels", "position_grid")}
-    return MixedTransformerSpec(**kept, **NARROW, deep_supervision=deep_supervision)
 
 
 @pytest.fixture

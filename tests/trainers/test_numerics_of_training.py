@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from narrow_transformer import narrow_spec
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch.nn import functional as F
@@ -21,7 +22,8 @@ from nnunet_textguided.architectures import NetworkSpec, TextGuidedNetwork, buil
 from nnunet_textguided.findings.loss import FindingLoss, Known
 from nnunet_textguided.synthetic.phantom import PhantomSpec, generate_phantom
 from nnunet_textguided.synthetic.structures import CODES
-from nnunet_textguided.trainers import TextGuidedTrainer
+from nnunet_textguided.trainers import MixedTransformerUNetTrainer, TextGuidedTrainer, mixed_transformer
+from nnunet_textguided.trainers.finite_batches import FiniteBatches
 from nnunet_textguided.trainers.muon import Muon
 from nnunet_textguided.trainers.optimisation import BETAS, clip_gradients, parameter_groups
 
@@ -42,16 +44,65 @@ BATCHES = {
     "constant": lambda: torch.full((2, 1, 32, 32), 7.0),
     "one voxel a thousand deviations off": lambda: torch.eye(32).mul(1000).expand(2, 1, 32, 32).clone(),
     "as far as float16 reaches": lambda: 65_504.0 * torch.randn(2, 1, 32, 32).sign(),
+    "one voxel NaN": lambda: with_voxel(math.nan),
+    "one voxel infinite": lambda: with_voxel(-math.inf),
+    "a case NaN throughout": lambda: torch.stack([torch.full((1, 32, 32), math.nan), torch.randn(1, 32, 32)]),
 }
 
 
-def test_no_batch_makes_a_step_that_is_not_finite(make_trainer):
-    trainer = make_trainer(TextGuidedTrainer)
+def with_voxel(value: float) -> torch.Tensor:
+    image = torch.randn(2, 1, 32, 32)
+    image[1, 0, 5, 7] = value
+    return image
+
+
+@pytest.mark.parametrize("trainer_class", [TextGuidedTrainer, MixedTransformerUNetTrainer])
+def test_no_batch_makes_a_step_that_is_not_finite(make_trainer, trainer_class, results, monkeypatch):
+    monkeypatch.setattr(mixed_transformer, "patch_spec", narrow_spec)
+    trainer = make_trainer(trainer_class)
     trainer.initialize()
-    trainer.network.train()
     for name, image in BATCHES.items():
+        trainer.network.train()
         assert math.isfinite(float(trainer.train_step(batch(image()))["loss"])), name
-        assert all(torch.isfinite(parameter).all() for parameter in trainer.network.parameters()), name
+        assert all(torch.isfinite(value).all() for value in trainer.network.state_dict().values()), name
+        trainer.network.eval()
+        with torch.no_grad():
+            assert math.isfinite(float(trainer.validation_step(batch(image()))["loss"])), name
+
+
+class Log:
+    """Stands in for nnU-Net's trainer: keeps what is logged, and hands the batch back."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print_to_log_file(self, line: str) -> None:
+        self.lines.append(line)
+
+    def train_step(self, batch: dict) -> dict:
+        return batch
+
+    validation_step = train_step
+
+
+class Watched(FiniteBatches, Log):
+    pass
+
+
+def test_voxels_that_are_no_numbers_become_zero_and_their_case_is_named_once():
+    trainer, image = Watched(), with_voxel(math.nan)
+    image[1, 0, 9, 9] = math.inf
+    others = torch.isfinite(image)
+    for step in (trainer.train_step, trainer.validation_step):
+        found = step(batch(image))["data"]
+        assert torch.equal(found[others], image[others])
+        assert (found[~others] == 0).all()
+    assert [line.partition(":")[0] for line in trainer.lines] == ["case_01"]
+    whole = batch(torch.randn(2, 1, 32, 32))
+    assert trainer.train_step(whole) is whole
+    large = batch(torch.full((2, 1, 32, 32), 3e38))  # finite, its sum is not
+    assert torch.equal(trainer.train_step(large)["data"], large["data"])
+    assert len(trainer.lines) == 1
 
 
 def phantom_batches(count: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor, Known]]:
