@@ -46,12 +46,12 @@ def _loader_seconds(bench: Bench, system: Any, workers: int) -> list[float]:
     with quiet(logger), environment(nnUNet_n_proc_DA=str(workers)):
         trainer.dataloader_train, trainer.dataloader_val = loaders = trainer.get_dataloaders()
         try:
-            _stop(loaders[1])  # validation draws would take the same cores
+            stop(loaders[1])  # validation draws would take the same cores
             return seconds_per_batch(
-                loaders[0], _ahead(loaders[0]), max(1, workers), bench.setting.effort.rounds, bench.stopwatch
+                loaders[0], batches_ahead(loaders[0]), max(1, workers), bench.setting.effort.rounds, bench.stopwatch
             )
         finally:
-            _stop(loaders[0])
+            stop(loaders[0])
 
 
 def seconds_per_batch(
@@ -79,12 +79,23 @@ def seconds_per_batch(
     return [stopwatch.seconds(draw) / together for _ in range(rounds)]
 
 
-def _ahead(loader: Any) -> int:
-    """Batches that nnU-Net's loader of several processes keeps ready; one in the training's process none."""
-    queues = 2 * int(getattr(loader, "num_cached", 0))  # one between the processes, one behind it
-    return queues + int(getattr(loader, "num_processes", 0))
+def batches_ahead(loader: Any) -> int:
+    """Return how many batches nnU-Net's loader of several processes keeps ready; one in the training's process none.
+
+    Args:
+        loader: Of training or validation.
+    """
+    if not hasattr(loader, "num_cached"):
+        return 0
+    # a queue between the processes and one behind it, and what each process and the thread between them hold
+    return 2 * int(loader.num_cached) + int(loader.num_processes) + 1
 
 
-def _stop(loader: Any) -> None:
+def stop(loader: Any) -> None:
+    """End the processes of a loader and drop what they have ready; the next batch that is drawn starts them again.
+
+    Args:
+        loader: Of training or validation.
+    """
     if hasattr(loader, "_finish"):
         loader._finish()

@@ -22,6 +22,7 @@ class Measured(TrainerHost):
     """
 
     num_epochs: int
+    iterations_done: int
 
     def __init__(
         self,
@@ -71,6 +72,17 @@ class Measured(TrainerHost):
         stamps = (self.logger.get_value(f"epoch_{side}_timestamps", step=-1) for side in ("end", "start"))
         end, start = stamps
         return float(end - start)
+
+    def settle(self, steps: int) -> None:
+        """Train some steps that belong to no epoch.
+
+        Args:
+            steps: Number of batches that are drawn.
+        """
+        self.network.train()
+        for _ in range(steps):
+            self.train_step(next(self.dataloader_train))
+        self.iterations_done = 0  # our trainers would leave so many out of the next epoch
 
     def close(self) -> None:
         """End what loads data."""
