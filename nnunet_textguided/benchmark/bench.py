@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from nnunet_textguided.benchmark.class_count import with_classes, with_encoder
+from nnunet_textguided.benchmark.roles import number_of_findings
 from nnunet_textguided.benchmark.setting import Setting
 from nnunet_textguided.benchmark.trainer_variant import measured
 from nnunet_textguided.benchmark.turns import Stopwatch
@@ -60,6 +61,10 @@ class Bench:
     def trainers(self) -> dict[str, Any]:
         """Return the trainers of all systems by label."""
         return {system.label: self.trainer(system) for system in self.setting.systems}
+
+    def findings(self) -> dict[str, int]:
+        """Return the number of findings of each system's model by label."""
+        return {label: number_of_findings(trainer) for label, trainer in self.trainers().items()}
 
     def eager_trainer(self, system: System, classes: int | None = None, encoder: str | None = None) -> Any:
         """Return a trainer whose network is not compiled, with a batch to repeat: a profile can tell its modules apart.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nnunet_textguided.benchmark.bench import Bench
-from nnunet_textguided.benchmark.measurement import Measurement, compared
+from nnunet_textguided.benchmark.measurement import FINDINGS, Measurement, compared, with_condition
 from nnunet_textguided.benchmark.models import Models, make_models
 from nnunet_textguided.benchmark.turns import Stopwatch, in_turns
 from nnunet_textguided.inference.model_folder import check_model_folder, load_predictor
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PART = "inference"
 PASS = "forward pass"
+DIFFERENT = "voxels whose label differs by torch"
 QUANTITIES = {
     "preprocess": "s",
     "network": "s",
@@ -33,6 +34,7 @@ QUANTITIES = {
     "resample and export by torch": "s",
     "forward passes": "",
     PASS: "s",
+    DIFFERENT: "",
 }
 ROUNDS = 3
 
@@ -60,7 +62,7 @@ def measure_inference_stages(bench: Bench) -> list[Measurement]:
     for quantity, unit in QUANTITIES.items():
         values = {label: [one[quantity] for one in own] for label, own in found.items()}
         rows += compared(PART, quantity, unit, values, bench.setting.reference, at)
-    return rows
+    return with_condition(rows, FINDINGS, bench.findings())
 
 
 def stages(predictor: nnUNetPredictor, files: list[str], target: Path, stopwatch: Stopwatch) -> dict[str, float]:
@@ -92,10 +94,13 @@ def stages(predictor: nnUNetPredictor, files: list[str], target: Path, stopwatch
     predicted = stopwatch.now()
     export_prediction_from_logits(logits, properties, configuration, plans, predictor.dataset_json, str(target))
     exported = stopwatch.now()
-    quick = TorchResampling(configuration.configuration)
-    export_prediction_from_logits(logits, properties, quick, plans, predictor.dataset_json, str(target))
+    quick, by_torch = TorchResampling(configuration.configuration), f"{target}_torch"
+    export_prediction_from_logits(logits, properties, quick, plans, predictor.dataset_json, by_torch)
     times = (preprocessed - start, predicted - preprocessed, exported - predicted, stopwatch.now() - exported)
-    return dict(zip(QUANTITIES, (*times, float(len(passes)), statistics.median(passes)), strict=True))
+    reader, ending = plans.image_reader_writer_class(), predictor.dataset_json["file_ending"]
+    planned, quickly = (reader.read_seg(f"{file}{ending}")[0] for file in (target, by_torch))
+    different = float((planned != quickly).sum())
+    return dict(zip(QUANTITIES, (*times, float(len(passes)), statistics.median(passes), different), strict=True))
 
 
 def _timed_passes(network: torch.nn.Module, stopwatch: Stopwatch, passes: list[float]) -> list[Any]:

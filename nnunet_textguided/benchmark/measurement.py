@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+FINDINGS = "findings"
+"""Condition: how many findings the model scores beside the structures."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +103,14 @@ def compared(
         ratios = tuple(value / other for value, other in pairs if other > 0)
         rows.append(Measurement(part, quantity, system, unit, tuple(own), dict(at or {}), ratios))
     return rows
+
+
+def with_condition(rows: Iterable[Measurement], name: str, values: Mapping[str, Any]) -> list[Measurement]:
+    """Add a condition that differs from system to system.
+
+    Args:
+        rows: Measurements.
+        name: Of the condition.
+        values: Label of a system -> its value.
+    """
+    return [replace(row, at={**row.at, name: values[row.system]}) for row in rows]

@@ -39,6 +39,16 @@ def modules_by_role(trainer: Any) -> list[tuple[str, nn.Module]]:
     return found
 
 
+def number_of_findings(trainer: Any) -> int:
+    """Return how many findings a trainer's network scores beside the structures.
+
+    Args:
+        trainer: Initialised.
+    """
+    guidance = getattr(trainer, "guidance", None)
+    return 0 if guidance is None else len(guidance.findings)
+
+
 def has_query_head(trainer: Any) -> bool:
     """Tell whether a trainer's network scores voxels with queries.
 

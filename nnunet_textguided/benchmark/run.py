@@ -16,6 +16,7 @@ from nnunet_textguided.benchmark import (
     classes,
     compilation,
     epochs,
+    export,
     inference,
     loading,
     lone_process,
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     lone_process.PART: lone_process.measure_processes,
     start_up.PART: start_up.measure_start_up,
+    export.PART: export.measure_export,
     steps.PART: steps.measure_steps,
     shares.PART: shares.measure_shares,
     classes.PART: classes.measure_classes,
@@ -73,13 +75,18 @@ def run_benchmark(setting: Setting, only: Iterable[str] = ()) -> dict[str, Any]:
         for number, part in enumerate((name for name in PARTS if name in chosen), start=1):
             logger.info("%d/%d %s", number, len(set(chosen)), part)
             rows += PARTS[part](bench)
-        guided = _encoders(bench)
+        guided, findings = _encoders(bench), bench.findings()
         compiled = any(one._do_i_compile() for one in bench.trainers().values())
     targets = check_targets(rows, setting.device.type, setting.dimensions, guided)
     return {
         "provenance": _provenance(setting, compiled),
         "systems": {
-            system.label: {"trainer": system.trainer, "plans": system.plans[0], "encoder": guided[system.label]}
+            system.label: {
+                "trainer": system.trainer,
+                "plans": system.plans[0],
+                "encoder": guided[system.label],
+                "findings": findings[system.label],
+            }
             for system in setting.systems
         },
         "reference": setting.reference,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from nnunet_textguided.benchmark.bench import Bench
-from nnunet_textguided.benchmark.measurement import Measurement, compared
+from nnunet_textguided.benchmark.measurement import FINDINGS, Measurement, compared, with_condition
 from nnunet_textguided.benchmark.turns import Seconds, in_turns
 
 PART = "step"
@@ -20,7 +20,8 @@ def measure_steps(bench: Bench) -> list[Measurement]:
     Args:
         bench: Builds the trainers.
     """
-    return step_rows(PART, time_steps(bench, bench.trainers()), bench)
+    rows = step_rows(PART, time_steps(bench, bench.trainers()), bench)
+    return with_condition(rows, FINDINGS, bench.findings())
 
 
 def time_steps(bench: Bench, trainers: Mapping[str, Any]) -> dict[str, list[Seconds]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnunet_textguided.benchmark.measurement import Measurement
+from nnunet_textguided.benchmark.measurement import FINDINGS, Measurement
 
 ATTO, TINY = "convnextv2_atto", "convnextv2_tiny"
 
@@ -17,7 +17,7 @@ class Target:
 
     Attributes:
         text: In words.
-        part: Of the benchmark; "" where it measures no such thing.
+        part: Of the benchmark.
         quantity: Of the measurement.
         limit: The figure is to be at most this.
         of_ratio: Whether the figure is the ratio to the reference instead of the value.
@@ -25,6 +25,7 @@ class Target:
         dimensions: Of the patch; None for both.
         encoder: Image encoder without tag; None for any.
         at: Conditions the measurement must have.
+        with_findings: Whether the model must score findings.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Target:
     dimensions: int | None = None
     encoder: str | None = None
     at: Mapping[str, Any] = field(default_factory=dict)
+    with_findings: bool = False
 
 
 def _head(encoder: str, dimensions: int, classes: int, limit: float) -> Target:
@@ -74,8 +76,16 @@ TARGETS = (
         quantity="whole predict",
         limit=0.6,
         of_ratio=True,
+        with_findings=True,
     ),
-    Target(text="export of 20 classes: float copies beyond nnU-Net's", part="", quantity="", limit=0),
+    Target(
+        text="export of 20 classes: peak memory over that of nnU-Net's",
+        part="export",
+        quantity="peak memory over one float copy of all classes",
+        limit=1.05,  # one float copy more would make it about 2; what the system counts scatters by a few MB
+        of_ratio=True,
+        at={"classes": 20},
+    ),
     Target(
         text="a batch of the loader with 2 processes, over a step, CPU, 2D",
         part="loading",
@@ -108,6 +118,7 @@ def rows_of(
         encoder = row.at.get("encoder") or encoders.get(row.system)
         fits = encoders.get(row.system) is not None and target.encoder in (None, str(encoder).split(".")[0])
         conditions = all(row.at.get(name) == value for name, value in target.at.items())
+        conditions &= not target.with_findings or row.at.get(FINDINGS, 0) > 0
         if fits and conditions and (row.part, row.quantity) == (target.part, target.quantity):
             found.append(row)
     return [row for row in found if row.ratio is not None] if target.of_ratio else found

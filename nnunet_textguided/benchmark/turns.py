@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+Label = TypeVar("Label", bound=Hashable)
 Result = TypeVar("Result")
 
 
@@ -59,7 +60,7 @@ class Seconds(NamedTuple):
     processor: float
 
 
-def in_turns(tasks: Mapping[str, Callable[[], Result]], rounds: int, warm_up: int = 0) -> dict[str, list[Result]]:
+def in_turns(tasks: Mapping[Label, Callable[[], Result]], rounds: int, warm_up: int = 0) -> dict[Label, list[Result]]:
     """Call every task once a round.
 
     Args:
@@ -70,7 +71,7 @@ def in_turns(tasks: Mapping[str, Callable[[], Result]], rounds: int, warm_up: in
     Returns:
         Label -> one result a round.
     """
-    results: dict[str, list[Result]] = {label: [] for label in tasks}
+    results: dict[Label, list[Result]] = {label: [] for label in tasks}
     for number in range(warm_up + rounds):
         for label, task in tasks.items():
             result = task()

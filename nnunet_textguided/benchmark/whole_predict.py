@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from nnunet_textguided.benchmark.bench import Bench
-from nnunet_textguided.benchmark.measurement import Measurement, compared
+from nnunet_textguided.benchmark.measurement import FINDINGS, Measurement, compared, with_condition
 from nnunet_textguided.benchmark.models import Models, is_reference, make_models
 from nnunet_textguided.benchmark.setting import Setting
 from nnunet_textguided.benchmark.turns import in_turns
@@ -48,7 +48,7 @@ def measure_predict(bench: Bench) -> list[Measurement]:
             seconds = in_turns(tasks, min(ROUNDS, setting.effort.rounds), warm_up=min(1, setting.effort.warm_up))
         at = {"cases": number, "image": "real" if models.real else "noise", "mirror axes": axes}
         rows += compared(PART, QUANTITY, "s", seconds, setting.reference, at)
-    return rows
+    return with_condition(rows, FINDINGS, bench.findings())
 
 
 def _predict(setting: Setting, system: System, models: Models, images: Path, output: Path) -> None:

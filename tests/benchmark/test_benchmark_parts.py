@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
@@ -21,6 +22,7 @@ from nnunet_textguided.benchmark.models import common_axes, make_models
 from nnunet_textguided.benchmark.steps import measure_steps
 from nnunet_textguided.benchmark.turns import Stopwatch
 from nnunet_textguided.benchmark.whole_predict import measure_predict
+from nnunet_textguided.comparison.grid import System
 from nnunet_textguided.errors import UserError
 
 BOTH = ["nnU-Net", "Ours"]
@@ -68,10 +70,27 @@ def test_stages_of_a_real_case_count_tiles_and_mirrored_passes(bench):
     flips = 1 if axes == ["none"] else 2 ** len(axes)
     slices, tiles = 6, 2 * 2  # of 40 x 36 voxels in patches of 32 x 32
     assert [passes[name].values for name in BOTH] == [(float(slices * tiles * flips),)] * 2
-    assert passes["Ours"].at["image"] == "real"
+    assert (passes["Ours"].at["image"], passes["Ours"].at["findings"]) == ("real", 0)
     one, network = of(rows, "forward pass"), of(rows, "network")
     assert all(0 < one[name].values[0] < network[name].values[0] for name in BOTH)
     assert all(of(rows, stage)["Ours"].values[0] > 0 for stage in ("preprocess", "resample and export"))
+    assert [one.values for one in of(rows, "voxels whose label differs by torch").values()] == [(0.0,)] * 2
+
+
+def test_labels_by_torch_are_compared_with_those_as_planned(bench, monkeypatch):
+    exported = []
+
+    def export(logits, properties, configuration, plans, dataset_json, file):
+        labels = np.zeros(properties["shape_before_cropping"], np.uint8)
+        labels[0, 0, : 3 * len(exported)] = 1  # the first of a system is as planned
+        exported.append(type(configuration))
+        plans.image_reader_writer_class().write_seg(labels, f"{file}.nii.gz", properties)
+        if len(exported) == 2:
+            exported.clear()
+
+    monkeypatch.setattr("nnunetv2.inference.export_prediction.export_prediction_from_logits", export)
+    rows = of(measure_inference_stages(bench), "voxels whose label differs by torch")
+    assert [rows[name].values for name in BOTH] == [(3.0,)] * 2
 
 
 @pytest.mark.slow
@@ -80,6 +99,17 @@ def test_whole_predict_writes_the_cases_it_is_timed_for(bench):
     assert list(rows) == BOTH
     assert rows["Ours"].at["cases"] == 1
     assert [path.name for path in (bench.scratch / "whole").glob("*.nii.gz")] == ["case000.nii.gz"]
+
+
+def test_findings_of_a_model_are_among_the_conditions(make_setting, finding_plans, tmp_path):
+    systems = (
+        System("Plain", "nnUNetTrainer", (finding_plans,)),
+        System("Found", "TextGuidedTrainer", (finding_plans,)),
+    )
+    bench = Bench(make_setting(systems=systems, reference="Plain"), tmp_path / "scratch")
+    for rows in (measure_steps(bench), measure_predict(bench)):
+        assert {row.system: row.at["findings"] for row in rows} == {"Plain": 0, "Found": 2}
+    assert (tmp_path / "scratch" / "whole" / "case000_findings.json").is_file()
 
 
 def test_without_raw_images_noise_of_the_median_size_is_predicted(make_setting, tmp_path):
