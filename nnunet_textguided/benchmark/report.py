@@ -20,10 +20,21 @@ def write_result(result: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
         result: Of `run_benchmark`.
         stem: Path without ending.
     """
+    return write_both(result, page(result), stem)
+
+
+def write_both(content: Mapping[str, Any], text: str, stem: Path) -> tuple[Path, Path]:
+    """Write a JSON file and its page beside it.
+
+    Args:
+        content: Of the JSON file.
+        text: Of the page.
+        stem: Path without ending.
+    """
     paths = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.md")
-    save_json_atomic(result, paths[0])
+    save_json_atomic(content, paths[0])
     with atomic_path(paths[1]) as temporary:
-        temporary.write_text(page(result), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return paths
 
 
@@ -65,12 +76,13 @@ def measurement_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def target_table(targets: Sequence[Mapping[str, Any]]) -> str:
-    """Lay out targets beside what was measured.
+    """Lay out targets beside what was measured; a column says in which file, where several were joined.
 
     Args:
         targets: Of the JSON file.
     """
     words = {True: "yes", False: "no", None: NOT_MEASURED}
+    joined = any("file" in row for row in targets)
     rows = [
         [
             row["target"],
@@ -78,10 +90,12 @@ def target_table(targets: Sequence[Mapping[str, Any]]) -> str:
             "-" if row["measured"] is None else figure(row["measured"]),
             row["system"] or "-",
             words[row["met"]],
+            *([row["file"] or "-"] if joined else []),
         ]
         for row in targets
     ]
-    return markdown_table(["target", "limit", "measured", "system", "met"], rows)
+    head = ["target", "limit", "measured", "system", "met", *(["file"] if joined else [])]
+    return markdown_table(head, rows)
 
 
 def figure(value: float) -> str:
@@ -108,5 +122,8 @@ def _introduction(result: Mapping[str, Any]) -> str:
         f"{about['hardware']['processor']}; reference: {result['reference']}.",
         "",
     ]
-    lines += [f"- {name}: `{one['trainer']}` with `{one['plans']}`" for name, one in result["systems"].items()]
+    lines += [
+        f"- {name}: `{one['trainer']}` with `{one['plans']}`, {one['findings']} findings"
+        for name, one in result["systems"].items()
+    ]
     return "\n".join(lines)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_textguided.errors import UserError
+
 if TYPE_CHECKING:
     from nnunet_textguided.benchmark.setting import Setting
 
@@ -17,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Of this command.
     """
     add = parser.add_argument
-    add("-d", required=True, metavar="DATASET", help="planned and preprocessed data set, by number or name")
+    add("-d", metavar="DATASET", help="planned and preprocessed data set, by number or name")
     add("-c", default="2d", metavar="CONFIGURATION", help="configuration, such as 2d or 3d_fullres")
-    add("--systems", nargs="+", required=True, metavar="LABEL=TRAINER:PLANS", help="what is measured")
+    add("--systems", nargs="+", default=[], metavar="LABEL=TRAINER:PLANS", help="what is measured")
     text = "system that the others are divided by; nnUNetTrainer on the plans of the first if left out"
     add("--reference", metavar="LABEL", help=text)
     add("-o", default="benchmark", metavar="STEM", help="path without ending: STEM.json and STEM.md are written")
@@ -38,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cases", nargs="+", type=int, default=[1, 3], metavar="N", help="numbers of cases predicted in one go")
     text = "numbers of loading processes; 0 loads in the training process"
     add("--workers", nargs="+", type=int, default=[0, 1, 2], metavar="N", help=text)
+    text = "measure nothing: write one table of the targets out of results that earlier runs wrote"
+    add("--join", nargs="+", default=[], metavar="STEM.json", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write, print.
+    """Measure or join, write, print.
 
     Args:
         args: As parsed.
@@ -50,8 +54,12 @@ def run(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        UserError: Something named does not exist.
+        UserError: Something named does not exist, or is not named at all.
     """
+    if args.join:
+        return _join(args)
+    if args.d is None or not args.systems:
+        raise UserError("Name what is measured: -d DATASET --systems LABEL=TRAINER:PLANS ..., or --join STEM.json ...")
     setting = _setting(args)
     from nnunet_textguided.benchmark.report import page, write_result
     from nnunet_textguided.benchmark.run import run_benchmark
@@ -59,6 +67,23 @@ def run(args: argparse.Namespace) -> int:
     result = run_benchmark(setting, args.only)
     paths = write_result(result, Path(args.o))
     print(page(result))
+    print("\n".join(f"written: {path}" for path in paths))
+    return 0
+
+
+def _join(args: argparse.Namespace) -> int:
+    if args.d is not None or args.systems:
+        raise UserError("--join measures nothing: leave -d and --systems out, or --join.")
+    from nnunet_textguided.benchmark.joined import join_results, joined_page
+    from nnunet_textguided.benchmark.report import write_both
+
+    files, stem = [Path(file) for file in args.join], Path(args.o)
+    if stem.with_name(f"{stem.name}.json").resolve() in [file.resolve() for file in files]:
+        raise UserError(f"-o {args.o} would replace one of the files that are joined: name another.")
+    joined = join_results(files)
+    text = joined_page(joined)
+    paths = write_both(joined, text, stem)
+    print(text)
     print("\n".join(f"written: {path}" for path in paths))
     return 0
 

@@ -8,6 +8,7 @@ import pytest
 
 from nnunet_textguided.benchmark.measurement import Measurement
 from nnunet_textguided.benchmark.report import figure, measurement_table, page, target_table, write_result
+from nnunet_textguided.benchmark.run import PARTS
 from nnunet_textguided.benchmark.targets import TARGETS, check_targets
 
 ENCODERS = {"nnU-Net": None, "Ours": "convnextv2_atto.fcmae"}
@@ -68,6 +69,30 @@ def test_of_several_systems_the_worst_counts():
     assert (table["training step, CPU, 2D"]["system"], table["training step, CPU, 2D"]["met"]) == ("Visual", False)
 
 
+def predicted(ratio, findings):
+    return Measurement("predict", "whole predict", "Ours", "s", (1.0,), {"cases": 1, "findings": findings}, (ratio,))
+
+
+def test_a_prediction_without_findings_is_not_the_one_that_is_meant():
+    name = "whole predict, equal mirror axes, findings included"
+    assert checked([predicted(0.1, 0)])[name]["met"] is None
+    row = checked([predicted(0.5, 8), predicted(0.9, 0)])[name]
+    assert (row["measured"], row["met"]) == (0.5, True)
+
+
+@pytest.mark.parametrize(("ratio", "met"), [(1.0, True), (2.0, False)])
+def test_export_is_held_against_nnunets_peak_on_every_device(ratio, met):
+    quantity, at = "peak memory over one float copy of all classes", {"classes": 20, "resampling": "torch"}
+    rows = [Measurement("export", quantity, "Ours", "ratio", (0.95,), at, (ratio,))]
+    for device, dimensions in (("cpu", 2), ("cuda", 3)):
+        row = checked(rows, device, dimensions)["export of 20 classes: peak memory over that of nnU-Net's"]
+        assert (row["measured"], row["met"]) == (ratio, met)
+
+
+def test_every_target_names_a_part_there_is():
+    assert {target.part for target in TARGETS} <= set(PARTS)
+
+
 def test_tables_say_yes_no_and_not_measured():
     text = target_table(check_targets([step(0.3)], "cpu", 2, ENCODERS))
     assert "| training step, CPU, 2D | at most 0.350 | 0.300 | Ours | yes |" in text
@@ -89,11 +114,12 @@ def test_three_digits_count(value, text):
 def test_page_and_json_lie_beside_each_other(tmp_path):
     about = {"dataset": "D", "configuration": "2d", "device": "cpu", "patch_size": [8, 8], "batch_size": 2}
     about |= {"threads": 1, "hardware": {"processor": "P"}}
-    systems = {"Ours": {"trainer": "T", "plans": "P", "encoder": "convnextv2_atto"}}
+    systems = {"Ours": {"trainer": "T", "plans": "P", "encoder": "convnextv2_atto", "findings": 8}}
     result = {"provenance": about, "systems": systems, "reference": "Ours", "parts": ["step", "compilation"]}
     result |= {"measurements": [step(0.3).to_json()], "targets": check_targets([], "cpu", 2, ENCODERS)}
     written = write_result(result, tmp_path / "v1.0" / "benchmark_cpu")
     assert [path.name for path in written] == ["benchmark_cpu.json", "benchmark_cpu.md"]
     assert json.loads(written[0].read_text()) == result
     assert written[1].read_text() == page(result)
+    assert "- Ours: `T` with `P`, 8 findings" in page(result)
     assert "## compilation\n\nnot measured on this device." in page(result)
