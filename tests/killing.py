@@ -25,7 +25,7 @@ def deadly(*args, **options):
         if how == "half":  # a writer: its second argument is the file
             plain(*args, **options)
             os.truncate(args[1], os.path.getsize(args[1]) // 2)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGTERM if how == "asked" else signal.SIGKILL)
     return plain(*args, **options)
 
 setattr(owner, name, deadly)
@@ -37,14 +37,14 @@ sys.exit(main(command))
 def run_killed(
     line: str, target: str, call: int = 1, how: str = "before", environment: dict[str, str] | None = None
 ) -> None:
-    """Run `nnunet_textguided LINE` in a process that dies by SIGKILL when a function is called for the n-th time.
+    """Run `nnunet_textguided LINE` in a process that dies by a signal when a function is called for the n-th time.
 
     Args:
         line: What a user types after the program's name.
         target: module:name or module:Class.method, looked up where it is called from.
         call: Which call.
-        how: "before" dies at the call; "half" lets it write the file that is its second argument, cuts that in two
-            and dies.
+        how: "before" dies at the call by SIGKILL, "asked" by SIGTERM; "half" lets it write the file that is its second
+            argument, cuts that in two and dies by SIGKILL.
         environment: Of the process.
     """
     command = [sys.executable, "-c", CHILD, target, str(call), how, *line.split()]
@@ -57,9 +57,10 @@ def run_killed(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers it leaves behind
         output = process.stdout.read()
-    assert process.returncode == -signal.SIGKILL, f"{line} was not killed at {target}:\n{output[-3000:]}"
+    number = signal.SIGTERM if how == "asked" else signal.SIGKILL
+    assert process.returncode == -number, f"{line} was not killed at {target}:\n{output[-3000:]}"
 
 
 def half_written(folder: Path) -> list[Path]:
-    """Temporary files of `files.atomic_path` anywhere below a folder."""
+    """Temporary files and folders of `nnunet_textguided.files` anywhere below a folder."""
     return sorted(folder.rglob(".partial-*"))
