@@ -82,7 +82,7 @@ TARGETS = (
         text="export of 20 classes: peak memory over that of nnU-Net's",
         part="export",
         quantity="peak memory over one float copy of all classes",
-        limit=1.05,  # one float copy more would make it about 2; what the system counts scatters by a few MB
+        limit=1.05,  # one float copy more would make it about 1.8; what the system counts scatters by a few MB
         of_ratio=True,
         at={"classes": 20},
     ),
