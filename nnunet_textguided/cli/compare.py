@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
     if args.run or args.dry_run:
         runner = _runner(args, grids, folders)
         if args.dry_run:
-            print("\n".join(_job_lines(runner.jobs(args.only))))
+            jobs = runner.jobs(args.only)
+            runner.check(jobs)
+            print("\n".join(_job_lines(jobs)))
             return 0
         status = _run_jobs(runner, args.only)
         if status is not None:
@@ -162,10 +165,15 @@ def _cluster(args: argparse.Namespace) -> ClusterOptions:
 
 def _run_jobs(runner: GridRunner, names: Sequence[str]) -> int | None:
     """Run what is missing; None where the comparison can follow."""
+    from nnunet_textguided.cli.interruption import interruption_raises
+    from nnunet_textguided.comparison.cluster_options import LOCAL
     from nnunet_textguided.comparison.jobs import TRAINING_KINDS
 
+    # a cluster's jobs go on without this command, but those of this machine would be left alone with their locks
+    with_its_jobs = interruption_raises() if runner.cluster.cluster == LOCAL else nullcontext()
     try:
-        outcomes = runner.run(names)
+        with with_its_jobs:
+            outcomes = runner.run(names)
     except KeyboardInterrupt:
         print("\nThe jobs that were running are ended. The same command goes on from their last checkpoints.")
         raise

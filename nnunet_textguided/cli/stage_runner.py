@@ -14,11 +14,11 @@ import sys
 import sysconfig
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_textguided.cli.interruption import interruption_raises
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import save_json_atomic
 
@@ -158,7 +158,7 @@ def launch_process(command: Sequence[str], environment: Mapping[str, str], log: 
         stream = log.open("a", encoding="utf-8")
     except OSError as error:
         raise UserError(f"Could not write {log}: {error.strerror}. Choose another folder with --out.") from error
-    with stream, _sigterm_interrupts():
+    with stream, interruption_raises():
         stream.write(f"\n$ {shlex.join(command)}\n")
         process = subprocess.Popen(
             [executable, *command[1:]],
@@ -180,24 +180,6 @@ def launch_process(command: Sequence[str], environment: Mapping[str, str], log: 
         except BaseException:
             _end_group(process)
             raise
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, so that the stage's processes are ended too."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: leave signals alone
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

@@ -37,8 +37,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def debug_information(fold: Path) -> dict[str, Any]:
+    """Return debug.json, which nnU-Net writes when a training starts: the trainer's attributes as text; {} without it.
+
+    Args:
+        fold: The run's folder.
+    """
+    path = fold / "debug.json"
+    return load_json(path) if path.is_file() else {}
+
+
 def planned_length(fold: Path) -> dict[str, int]:
-    """Read what the trainer meant to do from debug.json, which nnU-Net writes when a training starts.
+    """Read what the trainer meant to do from debug.json.
 
     Args:
         fold: The run's folder.
@@ -46,7 +56,6 @@ def planned_length(fold: Path) -> dict[str, int]:
     Returns:
         num_epochs and num_iterations_per_epoch, each where it is known.
     """
-    path = fold / "debug.json"
-    content = load_json(path) if path.is_file() else {}
+    content = debug_information(fold)
     names = ("num_epochs", "num_iterations_per_epoch")
     return {name: int(content[name]) for name in names if str(content.get(name, "")).isdigit()}

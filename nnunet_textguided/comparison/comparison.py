@@ -16,6 +16,7 @@ from nnunet_textguided.comparison.finding_scores import MEASURES, PREFIX, decide
 from nnunet_textguided.comparison.finding_statistics import finding_statistics
 from nnunet_textguided.comparison.grid import Grid
 from nnunet_textguided.comparison.groups import Cut, groups_of, is_spine
+from nnunet_textguided.comparison.notes import notes_of
 from nnunet_textguided.comparison.paired import REPEATS
 from nnunet_textguided.comparison.record import RunRecord
 from nnunet_textguided.comparison.rules import rules
@@ -144,7 +145,7 @@ def compare(grid: Grid, records: Sequence[RunRecord], options: CompareOptions | 
             *rules(len(known.cases), headline, cut, grid.folds, findings is not None, *reversed(draws)),
             *([] if spider is None else [SPIDER_RULE]),
         ),
-        notes=_notes(known.cases, records_of, findings),
+        notes=notes_of(known.cases, records_of, findings),
         provenance=_provenance([r for own in records_of.values() for r in own], options, reference),
     )
 
@@ -189,37 +190,6 @@ def _with_findings(overall: pd.DataFrame, findings: pd.DataFrame | None) -> pd.D
         return overall
     pooled = findings[findings["finding"] == POOLED].set_index("system")[list(MEASURES)].add_prefix(PREFIX)
     return overall.join(pooled, on="system")
-
-
-def _notes(
-    cases: Sequence[str], records_of: dict[str, list[RunRecord]], findings: pd.DataFrame | None
-) -> tuple[str, ...]:
-    notes = []
-    if len(cases) == 1:
-        notes.append(f"One case only ({cases[0]}): no statistics, no standard deviations.")
-    if len(records_of) == 1:
-        notes.append("One system only: there is nothing to compare it with.")
-    ordered = [label for label, own in records_of.items() if own[0].run.names_in_order]
-    if ordered:
-        notes.append(
-            f"Names in order: {'; '.join(ordered)}. Vertebrae and discs that were segmented are named as one column; "
-            "outlines are the network's, and findings are read under the network's own names."
-        )
-    if findings is not None:
-        without = [label for label in records_of if label not in set(findings["system"])]
-        if without:
-            notes.append(f"Without findings: {', '.join(without)}.")
-        lacking = findings[(findings["n"] == 0) & (findings["finding"] != POOLED)]
-        for system, own in lacking.groupby("system", sort=False):
-            notes.append(
-                f"{system} does not have {', '.join(own['finding'])}: its pooled scores are over the others, and it is "
-                "compared with the reference on what both have."
-            )
-    devices = {str(record.costs.get("device")) for own in records_of.values() for record in own}
-    if len(devices - {"None"}) > 1:
-        names = ", ".join(sorted(devices - {"None"}))
-        notes.append(f"Costs were measured on different devices ({names}): do not compare times and memory.")
-    return tuple(notes)
 
 
 def _provenance(records: Sequence[RunRecord], options: CompareOptions, reference: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnunet_textguided.comparison.checkpoint import final_checkpoint, planned_length, read_checkpoint
 from nnunet_textguided.comparison.grid import Run
-from nnunet_textguided.files import load_json
+from nnunet_textguided.files import file_sha256, load_json
 
 TRAINING_COST_FILE, INFERENCE_COST_FILE = "training_cost.json", "inference_cost.json"
 
@@ -29,7 +29,8 @@ def costs_of(run: Run, results: Path, records: Path | None) -> dict[str, Any]:
     Raises:
         UserError: The checkpoint cannot be read.
     """
-    checkpoint = read_checkpoint(final_checkpoint(run, results))
+    path = final_checkpoint(run, results)
+    checkpoint = read_checkpoint(path)
     epochs = int(checkpoint["current_epoch"])
     per_epoch = planned_length(run.fold_folder(results)).get("num_iterations_per_epoch")
     return {
@@ -37,21 +38,24 @@ def costs_of(run: Run, results: Path, records: Path | None) -> dict[str, Any]:
         "seconds_per_epoch": seconds_per_epoch(checkpoint["logging"]),
         "epochs": epochs,
         "iterations": None if per_epoch is None else epochs * per_epoch,
-        **measured_costs(run, records),
+        **measured_costs(run, records, file_sha256(path)),
     }
 
 
-def measured_costs(run: Run, records: Path | None) -> dict[str, Any]:
+def measured_costs(run: Run, records: Path | None, checkpoint: str | None = None) -> dict[str, Any]:
     """Return what was measured while the run was trained and used.
 
     Args:
         run: Which one.
         records: Folder of all records; None = nothing was measured.
+        checkpoint: SHA-256 of its final checkpoint; the prediction of another one is not its own. None = any.
 
     Returns:
         device and training_memory_mb; seconds_per_case, inference_memory_mb, inference_device, inference_threads.
     """
     training, inference = (_measured(run, records, name) for name in (TRAINING_COST_FILE, INFERENCE_COST_FILE))
+    if checkpoint is not None and inference.get("checkpoint", checkpoint) != checkpoint:
+        inference = {}  # of a training before this one
     return {
         "device": training.get("device"),
         "training_memory_mb": training.get("peak_memory_mb"),
@@ -60,6 +64,21 @@ def measured_costs(run: Run, records: Path | None) -> dict[str, Any]:
         "inference_device": inference.get("device"),
         "inference_threads": inference.get("threads"),
     }
+
+
+def is_inference_measured(run: Run, results: Path, records: Path) -> bool:
+    """Return whether the time of a prediction was measured, with the final checkpoint that is there now.
+
+    Args:
+        run: A trained one.
+        results: nnUNet_results.
+        records: Folder of all records.
+    """
+    path = records / run.name / INFERENCE_COST_FILE
+    if not path.is_file():
+        return False
+    measured = load_json(path).get("checkpoint")
+    return measured is None or measured == file_sha256(final_checkpoint(run, results))
 
 
 def stored_numbers(weights: Mapping[str, Any]) -> int:

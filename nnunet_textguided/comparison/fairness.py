@@ -56,6 +56,8 @@ def check_fair(grid: Grid, records: Sequence[RunRecord], different_plans: bool =
         _check_cases(reference, (name, record))
         for aspect in STRICT:
             _check_aspect(aspect, members[0] if aspect in EVERYWHERE else reference, (name, record))
+        if reference[1] is record:
+            _check_aspect(fingerprints.PREPROCESSED, members[0], (name, record), shared_only=True)
         differences = _differences(members[0][1], record, fingerprints.PLANS)
         if differences and not different_plans:
             raise ComparisonError(_plans_text(members[0], (name, record), differences))
@@ -120,10 +122,12 @@ def _check_cases(first: tuple[str, RunRecord], other: tuple[str, RunRecord]) -> 
     )
 
 
-def _check_aspect(aspect: str, first: tuple[str, RunRecord], other: tuple[str, RunRecord]) -> None:
+def _check_aspect(
+    aspect: str, first: tuple[str, RunRecord], other: tuple[str, RunRecord], shared_only: bool = False
+) -> None:
     if aspect == fingerprints.TRAINING_DATA and not all(aspect in r.fingerprints for _, r in (first, other)):
         return  # a model folder whose dataset_fingerprint.json was not kept says nothing
-    differences = _differences(first[1], other[1], aspect)
+    differences = _differences(first[1], other[1], aspect, shared_only)
     if differences:
         words, advice = STRICT[aspect]
         folds = sorted({first[1].run.fold, other[1].run.fold})
@@ -142,12 +146,19 @@ def _plans_text(first: tuple[str, RunRecord], other: tuple[str, RunRecord], diff
     )
 
 
-def _differences(first: RunRecord, other: RunRecord, aspect: str) -> list[str]:
-    """What the second has where the first has something else, in words; empty where the fingerprints agree."""
+def _differences(first: RunRecord, other: RunRecord, aspect: str, shared_only: bool = False) -> list[str]:
+    """What the second has where the first has something else, in words; empty where the fingerprints agree.
+
+    Folds need not have the same cases: of them only what both name is looked at.
+    """
     if first.fingerprints.get(aspect) == other.fingerprints.get(aspect):
         return []
     ours, theirs = (_flat(record.details.get(aspect, {})) for record in (first, other))
     names = [name for name in {**ours, **theirs} if ours.get(name, _ABSENT) != theirs.get(name, _ABSENT)]
+    if shared_only:
+        names = [name for name in names if name in ours and name in theirs]
+        if not names:
+            return []
     return [
         f"{name} = {_value(theirs.get(name, _ABSENT))} instead of {_value(ours.get(name, _ABSENT))}" for name in names
     ] or ["other content (the details were not kept; score both again)"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from nnunet_textguided.comparison.fairness import ComparisonError
 from nnunet_textguided.comparison.fingerprints import TRUTH, digest, truth_content
 from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, Run
-from nnunet_textguided.comparison.record import RunRecord
+from nnunet_textguided.comparison.record import RECORD_FILE, RunRecord
 from nnunet_textguided.comparison.run_state import check_trainer, state_of
 from nnunet_textguided.comparison.scoring import score_run, scoring_pool
 from nnunet_textguided.comparison.splits import cases_by_fold
@@ -22,6 +22,11 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import file_sha256
 
 log = logging.getLogger(__name__)
+
+ELSEWHERE = (
+    "trained on another machine, whose records hold its scores but not these (with or without names in order). Compare "
+    "it there in the same way, then copy the records again."
+)
 
 
 def gather(grid: Grid, folders: Folders, records: Path, num_processes: int = 1) -> list[RunRecord]:
@@ -49,8 +54,9 @@ def gather(grid: Grid, folders: Folders, records: Path, num_processes: int = 1) 
     to_score = [run for run in runs if found[run] is None]
     if to_score:
         _check_finished(
-            dict.fromkeys(run.training for run in to_score),
+            to_score,
             folders,
+            records,
             cases_by_fold(folders.preprocessed / grid.dataset, grid.folds),
             len(runs),
         )
@@ -78,11 +84,21 @@ def _usable_record(run: Run, folders: Folders, records: Path, truths: dict[int, 
         if truths[run.fold] not in (None, record.fingerprints.get(TRUTH)):
             log.info("The truth of %s has changed since it was scored", run.name)
             return None
-    measured = {name: value for name, value in measured_costs(run, records).items() if value is not None}
+    measured = {
+        name: value
+        for name, value in measured_costs(run, records, record.provenance.get("checkpoint")).items()
+        if value is not None
+    }
     if {**record.costs, **measured} != record.costs:
         record = replace(record, costs={**record.costs, **measured})
         record.save(records)
     return record
+
+
+def _is_scored_elsewhere(run: Run, folders: Folders, records: Path) -> bool:
+    """Whether another machine scored the same training and there is nothing of it here to score."""
+    known = any((records / variant.record / RECORD_FILE).is_file() for variant in run.variants)
+    return known and not run.fold_folder(folders.results).is_dir()
 
 
 def _truth_now(folders: Folders, record: RunRecord) -> str | None:
@@ -94,10 +110,13 @@ def _truth_now(folders: Folders, record: RunRecord) -> str | None:
         return None
 
 
-def _check_finished(runs: Iterable[Run], folders: Folders, cases: dict[int, tuple[str, ...]], total: int) -> None:
-    problems, to_run = [], False
+def _check_finished(
+    runs: Sequence[Run], folders: Folders, records: Path, cases: dict[int, tuple[str, ...]], total: int
+) -> None:
+    elsewhere = [run for run in runs if _is_scored_elsewhere(run, folders, records)]
+    problems, to_run = [f"{run.record}: {ELSEWHERE}" for run in elsewhere], False
     known_trainer = cache(check_trainer)  # a lookup takes seconds
-    for run in runs:
+    for run in dict.fromkeys(run.training for run in runs if run not in elsewhere):
         try:
             state = state_of(run, folders.results, cases[run.fold])
             if state.kind == "finished":

@@ -107,6 +107,11 @@ class Run:
         """The run as it is trained."""
         return replace(self, names_in_order=False)
 
+    @property
+    def variants(self) -> tuple[Run, Run]:
+        """The two ways to score its training: as the network names, and with names in order."""
+        return self.training, replace(self, names_in_order=True)
+
     def model_folder(self, results: Path) -> Path:
         """Return the model's folder.
 

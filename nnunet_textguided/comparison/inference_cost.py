@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnunet_textguided.comparison.checkpoint import final_checkpoint
 from nnunet_textguided.comparison.costs import INFERENCE_COST_FILE
 from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.splits import validation_cases
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import save_json_atomic
+from nnunet_textguided.files import file_sha256, save_json_atomic
 
 if TYPE_CHECKING:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -38,7 +39,8 @@ def measure_inference(
         threads: Of the CPU; None for OMP_NUM_THREADS, or all cores.
 
     Returns:
-        What was written: seconds_per_case, cases (measured), warmed_up, peak_memory_mb, device, threads, mirror_axes.
+        What was written: checkpoint (SHA-256), seconds_per_case, cases (measured), warmed_up, peak_memory_mb, device,
+        threads, mirror_axes.
 
     Raises:
         UserError: Images are not there, the model does not load, or it is the second stage of a cascade.
@@ -62,6 +64,7 @@ def measure_inference(
     if len(measured) > 1:
         measured.pop(next(iter(images)))
     cost = {
+        "checkpoint": file_sha256(final_checkpoint(run, folders.results)),
         "seconds_per_case": statistics.median(measured.values()),
         "cases": measured,
         "warmed_up": len(images) > 1,

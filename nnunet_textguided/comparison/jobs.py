@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_textguided.checkpoint_files import BEST, FINAL, LATEST, is_whole
-from nnunet_textguided.comparison.costs import INFERENCE_COST_FILE
+from nnunet_textguided.comparison.costs import is_inference_measured
 from nnunet_textguided.comparison.folders import Folders
 from nnunet_textguided.comparison.grid import Grid, Run
 from nnunet_textguided.comparison.record import RECORD_FILE
-from nnunet_textguided.comparison.run_state import state_of
+from nnunet_textguided.comparison.run_state import is_superseded, state_of
 from nnunet_textguided.comparison.splits import validation_cases
 from nnunet_textguided.errors import UserError
 
@@ -47,18 +47,19 @@ def training_kind(fold_folder: Path) -> str:
     Args:
         fold_folder: With the checkpoints; need not exist.
     """
-    if is_whole(fold_folder / FINAL):
+    if is_whole(fold_folder / FINAL) and not is_superseded(fold_folder):
         return VALIDATE
     return CONTINUE if any(is_whole(fold_folder / name) for name in (LATEST, BEST)) else TRAIN
 
 
-def job_of(run: Run, folders: Folders, records: Path, costs: bool = True) -> Job:
+def job_of(run: Run, folders: Folders, records: Path, costs: bool = True, scored_as: Sequence[Run] = ()) -> Job:
     """Return what one run still needs.
 
     A run that was scored on another machine (there is a record and no folder of the fold here) needs nothing.
 
     Args:
         run: Which one.
+        scored_as: Those of its variants that are compared; itself if empty.
         folders: nnU-Net's.
         records: Folder of all records.
         costs: Whether the time of a prediction is wanted.
@@ -67,13 +68,16 @@ def job_of(run: Run, folders: Folders, records: Path, costs: bool = True) -> Job
         UserError: The split has no such fold.
     """
     fold_folder = run.fold_folder(folders.results)
-    if (records / run.name / RECORD_FILE).is_file() and not fold_folder.is_dir():
-        return Job(run, DONE, "scored on another machine")
+    if not fold_folder.is_dir():
+        scored = [variant for variant in run.variants if (records / variant.record / RECORD_FILE).is_file()]
+        if scored:  # where its predictions lie; training it here would give other ones
+            lacking = [variant.record for variant in scored_as or (run,) if variant not in scored]
+            return Job(run, DONE, "scored on another machine" + "".join(f", not yet {name}" for name in lacking))
     expected = validation_cases(folders.preprocessed / run.dataset, run.fold)
     state = state_of(run, folders.results, expected)
     if state.kind != "finished":
         return Job(run, training_kind(fold_folder), state.reason)
-    if costs and not (records / run.name / INFERENCE_COST_FILE).is_file():
+    if costs and not is_inference_measured(run, folders.results, records):
         return Job(run, MEASURE, "the time of a prediction is not measured")
     return Job(run, DONE, "finished")
 
@@ -99,7 +103,11 @@ def jobs_of(grids: Sequence[Grid], folders: Folders, records: Path, costs: bool 
         records: Folder of all records.
         costs: Whether the time of a prediction is wanted.
     """
-    return [job_of(run, folders, records, costs) for run in ordered_runs(grids)]
+    compared = list(dict.fromkeys(run for grid in grids for run in grid.runs()))
+    return [
+        job_of(run, folders, records, costs, [variant for variant in compared if variant.training == run])
+        for run in ordered_runs(grids)
+    ]
 
 
 def choose(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:

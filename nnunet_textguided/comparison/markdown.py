@@ -11,6 +11,7 @@ import pandas as pd
 
 from nnunet_textguided.comparison.case_scores import HEADLINE, group_measure
 from nnunet_textguided.comparison.comparison import Comparison
+from nnunet_textguided.comparison.cost_table import COSTS, DEVICES
 from nnunet_textguided.comparison.finding_scores import MEASURES as FINDING_MEASURES
 from nnunet_textguided.comparison.finding_scores import PREFIX
 from nnunet_textguided.comparison.markdown_cells import (
@@ -19,7 +20,7 @@ from nnunet_textguided.comparison.markdown_cells import (
     mean_sd,
     value_with_limits,
 )
-from nnunet_textguided.comparison.measure_words import measure_name, number, p_value
+from nnunet_textguided.comparison.measure_words import NOTHING, measure_name, number, p_value
 from nnunet_textguided.comparison.rules import caption
 from nnunet_textguided.comparison.spider_table import GROUPS
 from nnunet_textguided.files import atomic_path, without_nan
@@ -170,16 +171,15 @@ def _findings(table: pd.DataFrame) -> str:
 
 
 def _costs(table: pd.DataFrame) -> str:
-    columns = [name for name in table if name not in ("system", "device")]
     rows = [
         [
             row["system"],
-            *(number(row[name], 0 if name == "parameters" else 1) for name in columns),
-            row["device"] or "-",
+            *(number(row[name], 0 if name in ("parameters", "iterations") else 1) for name in COSTS),
+            *(row[name] or NOTHING for name in DEVICES),
         ]
         for row in table.to_dict("records")
     ]
-    return markdown_table(["system", *(measure_name(name) for name in columns), "device"], rows)
+    return markdown_table(["system", *map(measure_name, (*COSTS, *DEVICES))], rows)
 
 
 def _spider(table: pd.DataFrame) -> str:
@@ -189,6 +189,7 @@ def _spider(table: pd.DataFrame) -> str:
         for kind in (f"{measure}_{group}" for group in GROUPS):
             cells = [mean_sd(row[f"{kind}_mean"], row[f"{kind}_sd"], digits) for row in systems]
             rows.append([measure_name(kind), *cells])
-    for name, digits in {"level_shift_share": 3, "level_shift_undecided": 1}.items():
-        rows.append([measure_name(name), *(number(row[name], digits) for row in systems)])
+    counts = {"without_overlap": 1, "level_shift_share": 3, "level_shift_cases": 1, "level_shift_undecided": 1}
+    for name, digits in counts.items():
+        rows.append([measure_name(name), *(number(row.get(name), digits) for row in systems)])
     return markdown_table(["measure", *(row["system"] for row in systems)], rows)

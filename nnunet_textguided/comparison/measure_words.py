@@ -25,10 +25,14 @@ _NAMES = {
     "level_shift_share": "share of cases with a level shift",
     "level_shift_cases": "cases with a level shift",
     "level_shift_undecided": "undecided cases",
+    "without_overlap": "structures without any overlap",
     "seconds_per_epoch": "training (s per epoch)",
+    "training_minutes": "training (minutes)",
     "seconds_per_case": "inference (s per case)",
     "training_memory_mb": "peak memory, training (MB)",
     "inference_memory_mb": "peak memory, inference (MB)",
+    "device": "device of training",
+    "inference_device": "device of inference",
 }
 
 

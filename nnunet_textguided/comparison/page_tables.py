@@ -142,11 +142,14 @@ def cost_tables(comparison: Comparison) -> list[Table]:
     columns = [
         _SYSTEM,
         ("parameters", millions),
+        ("iterations", value("iterations", "iterations", 0)),
         ("seconds_per_epoch", value("seconds_per_epoch", "training, s per epoch", 1)),
+        ("training_minutes", value("training_minutes", "training, minutes", 0)),
         ("seconds_per_case", value("seconds_per_case", "inference, s per case", 2)),
         ("training_memory_mb", value("training_memory_mb", "peak memory in training (MB)", 0)),
         ("inference_memory_mb", value("inference_memory_mb", "peak memory at inference (MB)", 0)),
-        ("device", words("device")),
+        ("device", words("device", "device of training")),
+        ("inference_device", words("inference_device", "device of inference")),
     ]
     return [frame_table(comparison, "Costs", columns, frame, keep_empty=True)]
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided import __version__
-from nnunet_textguided.comparison.checkpoint import final_checkpoint
+from nnunet_textguided.comparison.checkpoint import debug_information, final_checkpoint
 from nnunet_textguided.comparison.costs import measured_costs
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.files import file_sha256, load_json
 
+OPTIONS = "guidance"
+"""Attribute of trainers that read the block, and so an entry of debug.json; a U-Net with the same plans has none."""
 PACKAGES = (
     *("nnunetv2", "torch", "timm", "open_clip_torch", "dynamic-network-architectures"),
     *("numpy", "scipy", "pandas", "scikit-learn", "SimpleITK", "MedPy"),
@@ -31,10 +33,11 @@ def provenance_of(run: Run, results: Path, records: Path | None) -> dict[str, An
 
     Returns:
         versions and hardware (of training as far as known, and of scoring), checkpoint (SHA-256), seed, text_bank and
-        encoder_weights (SHA-256, of text-guided models), scored (UTC).
+        encoder_weights (SHA-256, of trainers that read the block text_guidance; of others None), scored (UTC).
     """
-    block = load_json(run.model_folder(results) / "plans.json").get("text_guidance") or {}
-    trained_on, torch_version = _training_machine(run.fold_folder(results))
+    plans, fold = load_json(run.model_folder(results) / "plans.json"), run.fold_folder(results)
+    block = (plans.get("text_guidance") or {}) if OPTIONS in debug_information(fold) else {}
+    trained_on, torch_version = _training_machine(fold)
     return {
         "versions": versions(),
         "training_torch": torch_version,
@@ -81,6 +84,5 @@ def _processor() -> str:
 
 def _training_machine(fold: Path) -> tuple[str | None, str | None]:
     """Device and torch version of the training, from debug.json, which nnU-Net writes when a training starts."""
-    path = fold / "debug.json"
-    content = load_json(path) if path.is_file() else {}
+    content = debug_information(fold)
     return content.get("gpu_name") or content.get("device"), content.get("torch_version")

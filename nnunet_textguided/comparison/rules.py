@@ -43,7 +43,7 @@ def rules(
     lines += [SCORE_RULES[0], *SCORE_RULES[4:6], f"Headline structures: {', '.join(headline)}."]
     lines.append(
         "HD95 and ASSD (mm) are means over the structures that truth and prediction both have; read them with the "
-        "number missed."
+        "number missed. Recall, where not of findings, is the share of a structure's true voxels that was found."
     )
     if cut is not None:
         lines.append(f"Cut between levels: {cut.text}.")

@@ -51,6 +51,22 @@ class GridRunner:
         """
         return choose(jobs_of(self.grids, self.folders, self.records, self.costs), names)
 
+    def check(self, jobs: Sequence[Job]) -> list[Job]:
+        """Check that what is to be trained can be.
+
+        Args:
+            jobs: Of all kinds.
+
+        Returns:
+            Those that train.
+
+        Raises:
+            UserError: A trainer, plans or configuration is not there.
+        """
+        training = [job for job in jobs if job.kind in TRAINING_KINDS]
+        check_startable([job.run for job in training], self.folders)
+        return training
+
     def run(self, names: Sequence[str] = ()) -> list[JobOutcome]:
         """Train and validate what is not finished, then measure what was not measured.
 
@@ -65,8 +81,7 @@ class GridRunner:
         Raises:
             UserError: A trainer, plans or configuration is not there.
         """
-        training = [job for job in self.jobs(names) if job.kind in TRAINING_KINDS]
-        check_startable([job.run for job in training], self.folders)
+        training = self.check(self.jobs(names))
         outcomes = run_jobs(training, self._training, self.cluster, self.logs)
         measuring = [job for job in self.jobs(names) if job.kind == MEASURE]
         alone = replace(self.cluster, workers=1) if self.cluster.cluster == LOCAL else self.cluster

@@ -60,8 +60,24 @@ def state_of(run: Run, results: Path, expected_cases: Sequence[str]) -> RunState
         return RunState("unfinished", _progress(fold))
     if not is_whole(fold / FINAL):
         return RunState("unfinished", f"{FINAL} is cut short; delete it, then training goes on from an earlier one")
+    if is_superseded(fold):
+        reason = f"{LATEST} is newer than {FINAL}: a training that began anew was interrupted"
+        return RunState("unfinished", f"{reason}; delete {LATEST} to keep the one before")
     ending = read_dataset_json(model / "dataset.json", ["file_ending"])["file_ending"]
     return _validation_state(fold / "validation", ending, expected_cases)
+
+
+def is_superseded(fold: Path) -> bool:
+    """Return whether a fold was trained anew since its final checkpoint, and that training is not at its end.
+
+    nnU-Net writes the final checkpoint last and then removes the latest one; a training that starts anew leaves the
+    final checkpoint of the one before where it is.
+
+    Args:
+        fold: With the checkpoints; need not exist.
+    """
+    final, latest = fold / FINAL, fold / LATEST
+    return final.is_file() and latest.is_file() and latest.stat().st_mtime_ns > final.stat().st_mtime_ns
 
 
 def check_trainer(name: str) -> type[nnUNetTrainer]:

@@ -51,6 +51,7 @@ class StartedTask:
         """Do the work."""
         if self.pid_file is not None:
             os.setpgid(0, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit passes it over; our trainers write a checkpoint
             self.pid_file.write_text(str(os.getpid()), encoding="utf-8")
         if self.devices is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.devices

@@ -28,7 +28,7 @@ FAILED = "failed"
 SLURM_COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 _LAST_LINES = 25
 _POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 5.0  # between asking processes to end and ending them
+_PATIENCE_SECONDS = 60.0  # between asking processes to end and ending them: an iteration and a checkpoint
 _NO_LIMIT_MINUTES = 60 * 24 * 365  # submitit ends local processes, too, after a time; nobody waits that long
 _REQUEUES = 100  # after time-outs; submitit's 3 would end a long training for good
 
@@ -161,7 +161,7 @@ def _outcome(started: _Started) -> JobOutcome:
 
     paths = started.handle.paths
     if started.pid_file is not None and not paths.result_pickle.exists():
-        _end_group(started.pid_file)  # what a killed process started lives on without it
+        _end_groups([started.pid_file])  # what a killed process started lives on without it
         return JobOutcome(started.job, FAILED, "its process was ended from outside", paths.stdout)
     try:
         result = started.handle.result()
@@ -178,23 +178,40 @@ def _last_line(text: str) -> str:
 
 
 def _cancel(running: Sequence[_Started]) -> None:
+    """End jobs: those of this machine are asked first, as trainers then write a checkpoint."""
+    _end_groups([entry.pid_file for entry in running if entry.pid_file is not None], running)
     for started in running:
         with contextlib.suppress(OSError):
             started.handle.cancel(check=False)
-    for started in running:
-        if started.pid_file is not None:
-            _end_group(started.pid_file)
 
 
-def _end_group(pid_file: Path) -> None:
-    """End the processes of the group that a started process leads: those and no others."""
-    try:
-        group = int(pid_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # it did not come so far
-        return
+def _end_groups(pid_files: Sequence[Path], running: Sequence[_Started] = ()) -> None:
+    """End the processes of the groups that started processes lead: those and no others."""
+    groups = {_group(path) for path in pid_files} - {None}
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
-        while time.monotonic() < deadline:
-            os.killpg(group, signal.SIGTERM)
-            time.sleep(0.1)
-        os.killpg(group, signal.SIGKILL)
+    while groups and time.monotonic() < deadline:
+        groups = {group for group in groups if _send(group, signal.SIGTERM)}
+        for started in running:
+            started.handle.done()  # takes note of the ones that ended, which would else still count as a group
+        time.sleep(0.1)
+    for group in groups:
+        _send(group, signal.SIGKILL)
+
+
+def _group(pid_file: Path) -> int | None:
+    """The number of a process, which is its group's, or None where it did not come so far."""
+    try:
+        return int(pid_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _send(group: int | None, number: signal.Signals) -> bool:
+    """Whether anybody was there to get a signal."""
+    if group is None:
+        return False
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -10,9 +10,11 @@ import pandas as pd
 from nnunet_textguided.comparison.grid import Grid, Run, System
 from nnunet_textguided.comparison.record import RunRecord
 from nnunet_textguided.errors import UserError
+from nnunet_textguided.evaluation.metrics import SCORED
 from nnunet_textguided.evaluation.summary import MEASURES, in_truth
 
 OWNER = ["system", "repeat"]
+DISTANCES = ("hd95_mm", "assd_mm")
 
 
 class SystemRecords:
@@ -101,13 +103,15 @@ def _check_values(record: RunRecord) -> None:
         named = f": {', '.join(sorted(missing)[:5])}" if missing else ""
         raise UserError(f"{record.run.name}: expected each case and structure once in its scores{named}. {advice}")
     counted = in_truth(rows)
-    broken = counted[~np.isfinite(counted[list(MEASURES)].to_numpy(float)).all(axis=1)]
-    if len(broken):
-        one = broken.iloc[0]
-        raise UserError(
-            f"{record.run.name}: case {one['case']}, {one['structure']} is in the truth, but its IoU, Dice or recall "
-            f"is not a number ({len(broken)} such rows). {advice}"
-        )
+    found = counted[counted["status"] == SCORED]  # of a missed structure a distance is not defined
+    for own, measures, words in ((counted, MEASURES, "IoU, Dice or recall"), (found, DISTANCES, "HD95 or ASSD")):
+        broken = own[~np.isfinite(own[list(measures)].to_numpy(float)).all(axis=1)]
+        if len(broken):
+            one = broken.iloc[0]
+            raise UserError(
+                f"{record.run.name}: case {one['case']}, {one['structure']} is {one['status']}, but its {words} is not "
+                f"a number ({len(broken)} such rows). {advice}"
+            )
     if record.findings is None:
         return
     known = record.findings[record.findings["truth"].notna()]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_textguided import ext_path
-from nnunet_textguided.checkpoint_files import is_whole
+from nnunet_textguided.checkpoint_files import FINAL, is_whole
 from nnunet_textguided.comparison.costs import TRAINING_COST_FILE
 from nnunet_textguided.comparison.grid import Run
-from nnunet_textguided.comparison.jobs import CONTINUE, VALIDATE, training_kind
+from nnunet_textguided.comparison.jobs import CONTINUE, TRAIN, VALIDATE, training_kind
+from nnunet_textguided.comparison.run_state import is_superseded
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
@@ -68,12 +69,15 @@ def train(run: Run, options: TrainingOptions, records: Path) -> None:
     fold_folder = run.fold_folder(results)
     set_damaged_aside(fold_folder)
     kind = training_kind(fold_folder)
+    set_superseded_aside(fold_folder, kind)
     if kind in (CONTINUE, VALIDATE):
         check_checkpoints(sorted(fold_folder.glob("checkpoint_*.pth")))
     session: dict[str, Any] = {"kind": kind, "device": device_name(device), "gpus": options.num_gpus}
     session.update(threads=threads, seconds=None, peak_memory_mb=None)
     cost_file = records / run.name / TRAINING_COST_FILE
     earlier = _sessions(cost_file)
+    if kind == TRAIN:  # what was noted of a training before this one is not its cost
+        earlier = [{**one, "superseded": True} for one in earlier]
     _write(cost_file, [*earlier, session])  # one that is cut off has no seconds, and the sum then says nothing
     start_measuring(device)
     start = time.monotonic()
@@ -107,21 +111,41 @@ def set_damaged_aside(fold_folder: Path) -> list[Path]:
     return [path.replace(path.with_name(f"{path.name}.damaged")) for path in damaged]
 
 
+def set_superseded_aside(fold_folder: Path, kind: str) -> list[Path]:
+    """Rename what a training before this one left and what would be taken for this one's.
+
+    Args:
+        fold_folder: With the checkpoints; need not exist.
+        kind: Of this training.
+
+    Returns:
+        Where it is now.
+    """
+    old = []
+    if is_superseded(fold_folder):
+        old.append(fold_folder / FINAL)  # nnU-Net would continue from it
+    if kind == TRAIN:
+        old.append(fold_folder / "validation" / "summary.json")
+    return [path.replace(path.with_name(f"{path.name}.superseded")) for path in old if path.is_file()]
+
+
 def training_cost(sessions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Sum up the sittings of one training.
 
     Args:
-        sessions: Each with kind, device, gpus, threads, seconds and peak_memory_mb.
+        sessions: Each with kind, device, gpus, threads, seconds and peak_memory_mb; those marked as superseded are
+            kept and not counted.
 
     Returns:
         peak_memory_mb: the largest, None unless a sitting that trained was measured. seconds: the sum, None where a
         sitting was cut off or the training began elsewhere. device, gpus, threads: of the last sitting.
     """
-    trained = [session for session in sessions if session["kind"] != VALIDATE]
-    known = [session["peak_memory_mb"] for session in sessions if session["peak_memory_mb"] is not None]
+    own = [session for session in sessions if not session.get("superseded")]
+    trained = [session for session in own if session["kind"] != VALIDATE]
+    known = [session["peak_memory_mb"] for session in own if session["peak_memory_mb"] is not None]
     measured = any(session["peak_memory_mb"] is not None for session in trained)
     whole = bool(trained) and trained[0]["kind"] != CONTINUE
-    seconds = [session["seconds"] for session in sessions]
+    seconds = [session["seconds"] for session in own]
     return {
         "peak_memory_mb": max(known) if measured else None,
         "seconds": sum(seconds) if whole and None not in seconds else None,

@@ -13,6 +13,7 @@ from nnunet_textguided.comparison.cost_table import cost_table
 from nnunet_textguided.comparison.grid import Grid, Run, System
 from nnunet_textguided.comparison.groups import DEFAULT_UPPER, Cut, groups_of
 from nnunet_textguided.comparison.markdown import to_markdown
+from nnunet_textguided.comparison.notes import notes_of
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.spine import SPINE_STRUCTURES
 
@@ -191,11 +192,12 @@ def test_systems_of_other_cases_are_refused():
         compare(PAIR, made, QUICK)
 
 
-@pytest.mark.parametrize("column", ["iou", "dice", "recall"])
-def test_a_score_that_is_not_a_number_is_refused_with_its_case(column):
+@pytest.mark.parametrize("column", ["iou", "dice", "recall", "hd95_mm", "assd_mm"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_not_a_number_is_refused_with_its_case(column, value):
     made = toy_records(PAIR)
     row = made[0].structures.index[made[0].structures["status"] == "scored"][5]
-    made[0] = edited(made[0], "structures", column, row, np.nan)
+    made[0] = edited(made[0], "structures", column, row, value)
     case = made[0].structures.at[row, "case"]
     with pytest.raises(UserError, match=rf"fold_0: case {case}.*not a number"):
         compare(PAIR, made, QUICK)
@@ -220,7 +222,8 @@ def test_a_case_missing_from_the_scores_is_named():
 def test_distances_that_are_not_defined_are_dropped_and_counted():
     made = toy_records(PAIR)
     table = made[0].structures.copy()
-    table.loc[table["case"] == "toy_002", ["hd95_mm", "assd_mm"]] = np.nan
+    found = (table["case"] == "toy_002") & (table["status"] == "scored")
+    table.loc[found, "status"], table.loc[found, ["hd95_mm", "assd_mm"]] = "missed", np.nan
     made[0] = dataclasses.replace(made[0], structures=table)
     row = compare(PAIR, mute(made), QUICK).statistics.set_index("measure").loc["hd95_mm"]
     assert (row["n"], row["dropped"]) == (19, 1)
@@ -230,12 +233,14 @@ def test_costs_are_means_over_the_runs_that_measured_them(comparison, records):
     table = comparison.costs.set_index("system")
     assert table.at["Reference", "parameters"] == 40000
     assert table.at["Reference", "seconds_per_epoch"] == pytest.approx((8 + 9) / 2)
+    assert table.at["Reference", "training_minutes"] == pytest.approx(5 * (8 + 9) / 2 / 60)
+    assert set(table["iterations"]) == {1250}
     assert table.at["Reference", "seconds_per_case"] == pytest.approx(2.0)  # measured on one fold
     assert table.at["Repeated", "seconds_per_epoch"] == pytest.approx((5 + 6 + 6 + 7) / 4)
     assert table["training_memory_mb"].isna().all()
-    assert set(table["device"]) == {"toy processor"}
+    assert set(table["device"]) == set(table["inference_device"]) == {"toy processor"}
     bare = cost_table({"A": [dataclasses.replace(records[0], costs={})]})
-    assert bare.drop(columns="system").iloc[0].tolist() == [None] * 6
+    assert bare.drop(columns="system").iloc[0].tolist() == [None] * 9
 
 
 def test_costs_of_different_devices_are_not_to_be_compared():
@@ -267,3 +272,20 @@ def test_a_system_may_use_the_runs_of_another():
     found = compare(twice, mute(toy_records(twice)), QUICK)
     assert list(found.overall["repeats"]) == [2, 1]
     assert Run(GRID.dataset, "2d", "RepTrainer", "plansC", 0) in twice.runs()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"device": "a GPU"}, ["The training was measured on different devices (a GPU, toy processor)"]),
+        ({"inference_device": "a GPU"}, ["The prediction was measured on different devices (a GPU, toy processor)"]),
+        ({"iterations": 600}, ["different numbers of iterations: 600 of Repeated; 1250 of Reference, Repeated"]),
+        ({"device": None, "inference_device": None, "iterations": None}, []),
+    ],
+)
+def test_costs_that_are_not_alike_are_noted(changes, words):
+    made = toy_records(PAIR)
+    made[-1] = dataclasses.replace(made[-1], costs={**made[-1].costs, **changes})
+    notes = notes_of(["a", "b"], {"Reference": made[:2], "Repeated": made[2:]}, None)
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))

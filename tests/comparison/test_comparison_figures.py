@@ -196,6 +196,14 @@ def test_draw_figures_draws_what_there_is(toy):
     assert [illustration.name for illustration in draw_figures(one)] == ["cases_miou", "structures_iou"]
 
 
+def test_figures_of_an_earlier_comparison_are_removed_and_nothing_else(toy, tmp_path: Path):
+    save_illustrations([case_lines(toy)], tmp_path)
+    for name in ("findings_pooled.svg", "case_worst.png", "notes.txt", "my_case.png"):
+        (tmp_path / name).write_text("of before")
+    save_illustrations([case_lines(toy)], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases_miou.svg", "my_case.png", "notes.txt"]
+
+
 def test_files_are_written_the_same_twice_and_labels_stay_literal(toy, tmp_path: Path):
     named = relabelled(toy, "nnU-Net", "nn$U_<&>$")
     illustrations = [case_lines(named), Illustration("lost", "cases", "t", "c", "a", None)]

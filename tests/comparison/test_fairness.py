@@ -92,6 +92,16 @@ def test_folds_of_one_model_must_share_labels_and_plans(records: list[RunRecord]
         check_fair(GRID, [record(r.run, plans={}) if r.run.fold == 1 else r for r in records])
 
 
+def test_folds_of_other_machines_must_have_the_same_preprocessed_data_of_what_both_name(records: list[RunRecord]):
+    for content, fair in (({"a.b2nd": "5" * 64, "z.b2nd": "6" * 64}, False), ({"z.b2nd": "6" * 64}, True)):
+        apart = [record(r.run, preprocessed=content) if r.run.fold == 1 else r for r in records]
+        if fair:
+            assert check_fair(GRID, apart) == []
+        else:
+            with pytest.raises(ComparisonError, match=r"preprocessed data \(fold 0 and 1\): a.b2nd = 555"):
+                check_fair(GRID, apart)
+
+
 def test_plans_that_differ_are_refused_by_key_or_listed(records: list[RunRecord]):
     other = {"2d": {"batch_size": 20, "patch_size": [64, 64]}, "experiment_planner_used": "ResEncUNetPlanner"}
     unfair = [record(r.run, plans=other) if r.run.trainer == "nnUNetTrainer" else r for r in records]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
+import os
 import zipfile
 
 import pytest
@@ -76,6 +79,34 @@ def test_kind_follows_from_the_files(make, folders, tmp_path, files, kind):
     job = job_of(RUN, folders, tmp_path / "records")
     assert job.kind == kind
     assert job.reason
+
+
+def test_time_of_a_training_before_this_one_is_measured_again(make, folders, tmp_path):
+    make(whole=["final"], predicted=CASES, measured=True)
+    final = RUN.fold_folder(folders.results) / "checkpoint_final.pth"
+    cost = tmp_path / "records" / RUN.name / "inference_cost.json"
+    for content, kind in ((final.read_bytes(), "done"), (b"another training", "measure")):
+        cost.write_text(json.dumps({"checkpoint": hashlib.sha256(content).hexdigest()}))
+        assert job_of(RUN, folders, tmp_path / "records").kind == kind
+
+
+def test_training_that_began_anew_and_was_interrupted_goes_on(make, folders, tmp_path):
+    make(whole=["final", "latest"], predicted=CASES, measured=True)
+    fold = RUN.fold_folder(folders.results)
+    for seconds, kind in ((-5, "done"), (5, "continue")):  # nnU-Net removes the latest one after writing the final one
+        moment = (fold / "checkpoint_final.pth").stat().st_mtime + seconds
+        os.utime(fold / "checkpoint_latest.pth", (moment, moment))
+        assert job_of(RUN, folders, tmp_path / "records").kind == kind
+
+
+def test_training_scored_elsewhere_in_another_way_is_not_trained_here(folders, tmp_path):
+    ordered = dataclasses.replace(RUN, names_in_order=True)
+    record = tmp_path / "records" / ordered.record / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    for scored_as, missing in (([ordered], False), ([RUN, ordered], True)):
+        job = job_of(RUN, folders, tmp_path / "records", scored_as=scored_as)
+        assert (job.kind, "not yet" in job.reason) == ("done", missing)
 
 
 def test_finished_run_needs_nothing_where_costs_are_not_wanted(make, folders, tmp_path):

@@ -65,8 +65,9 @@ def test_markdown_shows_the_numbers_of_the_tables(comparison):
     assert cells[:4] == ["mIoU", "Repeated", "20", expected]
     assert cells[4] == f"{one['wilcoxon_p']:.3f}"
     assert body(parts["Overall"])[3][-1] == "-"  # no findings
-    assert body(parts["Costs"])[0][1:4] == ["40000", "8.5", "2.0"]
-    assert body(parts["Costs"])[0][4] == "-"  # never measured
+    assert body(parts["Costs"])[0][1:6] == ["40000", "1250", "8.5", "0.7", "2.0"]
+    assert body(parts["Costs"])[0][6:8] == ["-", "-"]  # never measured
+    assert body(parts["Costs"])[0][8:] == ["toy processor", "toy processor"]
 
 
 def test_markdown_shows_the_score_of_the_challenge(comparison):

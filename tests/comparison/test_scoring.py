@@ -227,6 +227,10 @@ def test_provenance_tells_versions_hashes_and_hardware_but_no_names_of_machines_
 
     run = toy.run("TextGuidedTrainer", "nnUNetPlansTextGuided")
     fold = toy.write_model(run, plans=toy_plans(run.plans, {**BLOCK, "encoder_weights": "/home/me/w.pth"}))
+    unread = score_run(run, toy.folders, tmp_path / "records").provenance  # as of a U-Net with the same plans
+    assert [unread[name] for name in ("seed", "text_bank", "encoder_weights")] == [None] * 3
+    debug = json.loads((fold / "debug.json").read_text())
+    write_json(fold / "debug.json", {**debug, "guidance": "TextGuidance(...)"})
     about = score_run(run, toy.folders, tmp_path / "records").provenance
     assert about["checkpoint"] == hashlib.sha256((fold / "checkpoint_final.pth").read_bytes()).hexdigest()
     assert about["versions"]["numpy"] == np.__version__

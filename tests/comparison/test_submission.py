@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nnunet_textguided.cli.interruption import interruption_raises
 from nnunet_textguided.comparison import submission
 from nnunet_textguided.comparison.cluster_options import ClusterOptions
 from nnunet_textguided.comparison.grid import Run
@@ -94,7 +95,7 @@ def test_one_job_at_a_time_in_the_given_order_each_in_a_process_that_leads_a_gro
 
 
 def wait_for(path: Path) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (path.is_file() and path.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return path.read_text()
@@ -138,6 +139,40 @@ def test_interruption_ends_what_is_running_with_all_it_started(tmp_path, interru
     thread.join()
     assert not is_alive(int(note.read_text()))
     [pid_file] = (tmp_path / "logs").rglob("pid")  # B was never started
+    assert not is_alive(int(pid_file.read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_job_has_the_time_to_write_its_checkpoint_however_the_command_is_ended(
+    tmp_path, interruptible, monkeypatch, number
+):
+    monkeypatch.setattr(submission, "_PATIENCE_SECONDS", 30)
+    started, checkpoint = tmp_path / "started", tmp_path / "checkpoint"
+
+    def body(name, result):
+        import signal
+        import time
+
+        asked = []
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # as trainers do: another's handler stays
+            signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+        started.write_text("ready")
+        while not asked:
+            time.sleep(0.05)
+        time.sleep(1)  # the iteration in hand
+        checkpoint.write_text("whole")
+
+    def interrupt():
+        wait_for(started)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), interruption_raises():
+        run_jobs(jobs("A"), worker(body), ClusterOptions(), tmp_path / "logs")
+    thread.join()
+    assert checkpoint.read_text() == "whole"
+    [pid_file] = (tmp_path / "logs").rglob("pid")
     assert not is_alive(int(pid_file.read_text()))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nnunet_textguided.comparison.grid import Run
-from nnunet_textguided.comparison.training_job import TrainingOptions, train, training_cost
+from nnunet_textguided.comparison.training_job import TrainingOptions, set_superseded_aside, train, training_cost
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.ext_path import VARIABLE, lists_ext_dir
 
@@ -87,7 +87,8 @@ def test_cost_is_written_beside_the_record_and_a_failed_sitting_leaves_its_mark(
     train(RUN, ON_CPU, tmp_path / "records")
     cost = json.loads(file.read_text())
     assert [session["kind"] for session in cost["sessions"]] == ["train", "train"]
-    assert cost["seconds"] is None
+    assert [session.get("superseded", False) for session in cost["sessions"]] == [True, False]
+    assert cost["seconds"] == cost["sessions"][1]["seconds"] > 0  # the second one began from scratch
     assert 50 < cost["peak_memory_mb"] < 50_000  # this process, which has loaded torch
     assert cost["threads"] == torch.get_num_threads()
     assert cost["device"]
@@ -113,6 +114,28 @@ def sitting(kind, seconds, memory):
 def test_sum_over_sittings_says_nothing_where_one_is_not_known(sittings, seconds, memory):
     cost = training_cost([sitting(*entry) for entry in sittings])
     assert (cost["seconds"], cost["peak_memory_mb"]) == (seconds, memory)
+
+
+def test_what_a_training_before_this_one_took_is_kept_and_not_counted():
+    before = {**sitting("train", 100.0, 900.0), "superseded": True}
+    cost = training_cost([before, sitting("train", 10.0, 300.0)])
+    assert (cost["seconds"], cost["peak_memory_mb"], len(cost["sessions"])) == (10.0, 300.0, 2)
+
+
+def test_what_a_training_before_this_one_left_is_set_aside(tmp_path):
+    (tmp_path / "validation").mkdir()
+    files = [tmp_path / "checkpoint_final.pth", tmp_path / "validation" / "summary.json"]
+    for file in files:
+        file.write_text("of before")
+    assert set_superseded_aside(tmp_path, "validate") == set_superseded_aside(tmp_path, "continue") == []
+    assert [path.name for path in set_superseded_aside(tmp_path, "train")] == ["summary.json.superseded"]
+    latest = tmp_path / "checkpoint_latest.pth"
+    latest.write_text("newer")
+    moment = files[0].stat().st_mtime + 5
+    os.utime(latest, (moment, moment))
+    assert [path.name for path in set_superseded_aside(tmp_path, "continue")] == ["checkpoint_final.pth.superseded"]
+    assert latest.is_file()
+    assert not any(file.exists() for file in files)
 
 
 def test_trainers_of_this_package_are_found(fold, calls, tmp_path, monkeypatch):

@@ -49,10 +49,13 @@ def toy_record(run: Run, cases: tuple[str, ...], structures: tuple[str, ...] = S
         shifts,
         costs={
             "parameters": 1000 * int(skill * 10),
+            "epochs": 5,
+            "iterations": 1250,
             "seconds_per_epoch": 2.0 * skill + run.fold,
             "seconds_per_case": None if run.fold else 0.5 * skill,
             "training_memory_mb": None,
             "device": "toy processor",
+            "inference_device": "toy processor",
         },
         fingerprints={"splits": "s", "truth": "t"},
         details={"epochs": 5, "plans": {"left": "out"}, "seed": 7},

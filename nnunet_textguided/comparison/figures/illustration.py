@@ -16,6 +16,8 @@ from nnunet_textguided.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OUR_FIGURES = ("differences", "cases_*", "structures_*", "findings_*", "case_*")
+"""Names of figures, as patterns: such a file of an earlier comparison would be taken for one of this."""
 _PNG_DPI = 130
 # Fonts as paths: the same letters on every machine. A fixed salt: the same figure gives the same file.
 _SVG: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "nnunet_textguided"}
@@ -75,7 +77,7 @@ class Illustration:
 
 
 def save_illustrations(illustrations: Sequence[Illustration], folder: Path) -> list[Path]:
-    """Write every figure to a file of its own.
+    """Write every figure to a file of its own, and remove those of an earlier comparison that this one does not have.
 
     Args:
         illustrations: Those without a figure are passed over.
@@ -94,4 +96,7 @@ def save_illustrations(illustrations: Sequence[Illustration], folder: Path) -> l
             with atomic_path(path) as temporary:
                 temporary.write_bytes(illustration.data())
             written.append(path)
+    for pattern in OUR_FIGURES:
+        for old in {*folder.glob(f"{pattern}.svg"), *folder.glob(f"{pattern}.png")} - set(written):
+            old.unlink()
     return written
