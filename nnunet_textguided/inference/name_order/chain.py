@@ -18,8 +18,8 @@ SPIDER (T11/T12: 0.80, 14 of them; T10/T11: 0.81, 6)."""
 UPPER_STEP = 0.8
 """The same above T11/T12 and all that follow."""
 LONGER, SHORTER = 0.2, 0.4
-"""Parts of the lumbar distance between discs by which one may be too long or too short for its levels. In 29 of 32 people
-of SPIDER none is off by more than 0.15; three have a collapsed vertebra and one that is 0.31 to 0.40 too short."""
+"""Parts of the lumbar distance between discs by which one may be too long or too short for its levels. In 29 of 32
+people of SPIDER none is off by more than 0.15; three have one that is 0.31 to 0.40 too short."""
 UNEVEN = 4.0
 """Price of a lumbar distance too much or too little beyond that, in discs that agree with their name."""
 UNSEEN = 0.5
