@@ -91,11 +91,12 @@ def test_scores_are_scikit_learns_averaged_over_repeats(comparison, records, sys
         assert [overall[f"finding_{m}"] for m in MEASURES] == [row[m] for m in MEASURES]
 
 
-def resampled(records, system: str) -> dict[str, list[float]]:
-    """Pooled measures with decisions weighted by how often their case was drawn, one resample at a time."""
+def resampled(records, system: str, finding: str = POOLED) -> dict[str, list[float]]:
+    """Measures with decisions weighted by how often their case was drawn, one resample at a time."""
     drawn = np.random.default_rng(SEED).multinomial(20, [1 / 20] * 20, size=REPEATS)
     cases = sorted(FOLDS[0] + FOLDS[1])
     parts = [expected_decisions(records, system, plans) for plans in TRAINERS[system][1]]
+    parts = [part if finding == POOLED else part[part["finding"] == finding] for part in parts]
     values = {measure: [] for measure in MEASURES}
     for times in drawn:
         of_case = dict(zip(cases, times, strict=True))
@@ -124,6 +125,16 @@ def test_intervals_and_differences_come_from_the_same_resamples_of_cases(compari
         assert row["bootstrap_p"] == pytest.approx(min(1, 2 * (1 + min(below, above)) / (REPEATS + 1)), abs=EXACT)
         assert row["n"] == 20
         assert np.isnan(row["wilcoxon_p"])
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+@pytest.mark.parametrize("system", ["Reference", "Repeated"])
+def test_intervals_of_one_finding_come_from_resamples_of_cases(comparison, records, system, finding):
+    drawn, table = resampled(records, system, finding), comparison.findings
+    row = table[(table["system"] == system) & (table["finding"] == finding)].iloc[0]
+    for measure in MEASURES:
+        limits = [row[f"{measure}_{side}"] for side in ("low", "high")]
+        assert limits == pytest.approx(list(np.quantile(drawn[measure], [0.025, 0.975])), abs=EXACT)
 
 
 def test_holm_counts_only_systems_with_findings(comparison):

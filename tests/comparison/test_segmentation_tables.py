@@ -104,15 +104,16 @@ def test_groups_are_means_over_the_case_means(comparison, records, group):
             values = list(case_values(records, system, column, GROUPS[group]).values())
             assert row[f"{column}_mean"] == pytest.approx(mean(values), abs=EXACT)
             assert row[f"{column}_sd"] == pytest.approx(sd(values), abs=EXACT)
-        counted = [
-            sum(
-                r["status"] == "missed" and r["structure"] in GROUPS[group]
-                for own in rows(records, system, p).values()
-                for r in own
-            )
-            for p in TRAINERS[system][1]
-        ]
-        assert row["missed"] == pytest.approx(mean(counted), abs=EXACT)
+        for column, status in (("missed", "missed"), ("false_structures", "false structure")):
+            counted = [
+                sum(
+                    r["status"] == status and r["structure"] in GROUPS[group]
+                    for own in rows(records, system, p).values()
+                    for r in own
+                )
+                for p in TRAINERS[system][1]
+            ]
+            assert row[column] == pytest.approx(mean(counted), abs=EXACT)
 
 
 def test_one_system_alone_has_the_numbers_of_evaluate(comparison, records):
@@ -181,6 +182,9 @@ def test_upper_against_lower_is_paired_within_a_system(comparison, records, syst
         "d_z": (upper - lower).mean() / (upper - lower).std(ddof=1),
         "cohens_d": (upper.mean() - lower.mean()) / np.sqrt((upper.var(ddof=1) + lower.var(ddof=1)) / 2),
     }
+    drawn = np.random.default_rng(SEED).integers(0, 20, (REPEATS, 20))
+    limits = np.quantile([(upper - lower)[cases].mean() for cases in drawn], [0.025, 0.975])
+    expected |= {"low": limits[0], "high": limits[1]}
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, abs=EXACT), name
 
