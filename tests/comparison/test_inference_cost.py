@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from types import SimpleNamespace
@@ -57,7 +58,10 @@ def make_folders(tmp_path, cases):
         image.SetSpacing((1.0, 2.0, 3.0))
         sitk.WriteImage(image, str(raw / "imagesTr" / f"{case}_0000.nii.gz"))
     (preprocessed / "splits_final.json").write_text(json.dumps([{"train": ["t"], "val": cases}]))
-    return Folders(tmp_path / "raw", tmp_path / "preprocessed", tmp_path / "results")
+    folders = Folders(tmp_path / "raw", tmp_path / "preprocessed", tmp_path / "results")
+    RUN.fold_folder(folders.results).mkdir(parents=True)
+    (RUN.fold_folder(folders.results) / "checkpoint_final.pth").write_bytes(b"weights")
+    return folders
 
 
 def measure(folders, tmp_path):
@@ -73,6 +77,7 @@ def test_median_is_over_the_cases_after_the_first_of_at_most_three(predictor, tm
     assert cost["warmed_up"] is True
     assert predictor.shapes == [((1, 2, 3, 4), (3.0, 2.0, 1.0))] * 3
     assert cost["mirror_axes"] == [1]
+    assert cost["checkpoint"] == hashlib.sha256(b"weights").hexdigest()
     assert cost["device"]
     assert cost["peak_memory_mb"] > 0
 
