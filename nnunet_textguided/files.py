@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,14 +39,59 @@ def atomic_path(path: str | os.PathLike[str], durable: bool = False) -> Iterator
         UserError: The folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    # the number keeps threads that write the same file apart
-    temporary = path.with_name(f".partial-{_place_hash()}-{os.getpid()}-{next(_WRITES)}-{path.name}")
+    temporary = path.with_name(_hidden_name(path.name))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if durable:
-            _flush_to_disk(temporary)
-        os.replace(temporary, path)
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if durable:
+                _flush_to_disk(temporary)
+            os.replace(temporary, path)
+    finally:
+        with suppress(OSError):  # the folder is a file or gone, as was said above; what is left is removed later
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a hidden folder beside `path`; what is in it takes its place there when the block ends without an error.
+
+    For writers that put other files beside the one they are told to write. That one comes last: where it is, the
+    others are, too.
+
+    Args:
+        path: The file, or *ENDING for all files that end so; its folder is made if missing.
+
+    Raises:
+        UserError: As `atomic_path`.
+    """
+    path = Path(path)
+    hidden = path.with_name(_hidden_name("files"))
+    try:
+        with _told(path):
+            hidden.mkdir(parents=True)
+            yield hidden
+            for file in sorted(hidden.iterdir(), key=lambda file: is_meant(path, file)):
+                os.replace(file, path.with_name(file.name))
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def is_meant(path: Path, file: Path) -> bool:
+    """Tell whether a file is the one, or one of those, that `atomic_files` was asked for.
+
+    Args:
+        path: As given there.
+        file: In the hidden folder.
+    """
+    return file.name.endswith(path.name.removeprefix("*"))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in words what the system did not write."""
+    try:
+        yield
     except Exception as error:
         reason = _write_failure(error)
         if reason is None:
@@ -54,13 +100,15 @@ def atomic_path(path: str | os.PathLike[str], durable: bool = False) -> Iterator
             f"Could not write {path}: {reason}. Nothing was changed there. "
             "Check free space and permissions of the folder, then run the same command again."
         ) from error
-    finally:
-        with suppress(OSError):  # the folder is a file or gone, as was said above; what is left is removed later
-            temporary.unlink(missing_ok=True)
+
+
+def _hidden_name(name: str) -> str:
+    # the number keeps threads that write the same file apart
+    return f".partial-{_place_hash()}-{os.getpid()}-{next(_WRITES)}-{name}"
 
 
 def remove_leftovers(folder: str | os.PathLike[str], alone: bool = False) -> list[Path]:
-    """Remove what killed processes left half written: temporary files of `atomic_path`.
+    """Remove what killed processes left half written: temporary files and folders of the two above.
 
     Args:
         folder: Where to look, not below it; need not exist.
@@ -76,7 +124,10 @@ def remove_leftovers(folder: str | os.PathLike[str], alone: bool = False) -> lis
         if name is None or int(name["pid"]) == os.getpid():
             continue
         if alone or (name["place"] == _place_hash() and birth(int(name["pid"])) is None):
-            file.unlink(missing_ok=True)
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
             removed.append(file)
     return removed
 

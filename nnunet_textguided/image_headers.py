@@ -20,7 +20,8 @@ VOXELS_VARIABLE = "nnUNet_textguided_max_voxels"
 MAX_VOXELS = 1 << 31
 """1290 voxels along each of three axes; as float32, 8 GB."""
 MAX_SPACING_MM = 1e4
-_IN_ONE_FILE = (".mha", ".nrrd")
+_IN_ONE_FILE = (".mha", ".nrrd", ".gipl")
+_TIFF, _PICTURES = (".tif", ".tiff"), (".png", ".bmp")
 _TEXT_BYTES = 1 << 16
 _LINES = re.IGNORECASE | re.MULTILINE
 _COMPRESSED = re.compile(rb"^\s*(CompressedData\s*=\s*True|encoding\s*:\s*(gz|bz|txt|text|ascii|hex))", _LINES)
@@ -80,6 +81,29 @@ def read_image_header(path: str | os.PathLike[str]) -> ImageHeader:
     _check_file_holds(math.prod(header.size) * header.components * (int(bits[1]) // 8 if bits else 1), path)
     check_complete(path)
     return header
+
+
+def check_image(path: str | os.PathLike[str]) -> None:
+    """Refuse a file of any format of nnU-Net's whose header cannot be true, before nnU-Net reads it.
+
+    Formats that SimpleITK takes for something else than nnU-Net's reader does are asked about in the reader's way.
+
+    Args:
+        path: Any file one of nnU-Net's readers reads.
+
+    Raises:
+        UserError: As `read_image_header`; of .tif, .png and .bmp nnU-Net reads no spacing, so any will do.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if path.name.endswith(ENDINGS):  # nibabel takes axes at other than right angles, too, which SimpleITK refuses
+        _check_own_fields(path)
+        check_complete(path)
+    elif ending in _TIFF or ending in _PICTURES:
+        size = _picture_size(path)
+        check_plausible(size, (1.0,) * len(size), path)
+    else:
+        read_image_header(path)
 
 
 def read_image(path: str | os.PathLike[str]) -> sitk.Image:
@@ -165,6 +189,22 @@ def _check_own_fields(path: Path) -> None:
         axes = _AXES.search(_start(path))
         if axes is not None and not 1 <= int(axes[1][:9]) <= 4:
             raise UserError(f"{path}: its header says {int(axes[1][:9])} axes; expected 2 or 3.")
+
+
+def _picture_size(path: Path) -> tuple[int, ...]:
+    """What tifffile and Pillow, which nnU-Net reads these with, will make of a file."""
+    try:
+        if path.suffix.lower() in _TIFF:
+            import tifffile
+
+            with tifffile.TiffFile(path) as file:
+                return tuple(map(int, file.series[0].shape))
+        import PIL.Image
+
+        with PIL.Image.open(path) as picture:
+            return picture.size
+    except Exception as error:  # a damaged file makes them raise what they stumble over first
+        raise UserError(f"{path} is not a readable image: {error}") from error
 
 
 def _check_file_holds(expected: int, path: Path) -> None:

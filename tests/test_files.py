@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,15 @@ import pytest
 import SimpleITK as sitk
 import torch
 from safetensors.numpy import save_file
+from small_disk import full_disk
 
 from nnunet_textguided.checkpoint_files import check_whole, is_whole, what_follows
 from nnunet_textguided.dataset_conversion.base.geometry import write_volume
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path, remove_leftovers, save_json_atomic
+from nnunet_textguided.files import atomic_files, atomic_path, remove_leftovers, save_json_atomic
 from nnunet_textguided.inference.finding_files import save_maps
 from nnunet_textguided.inference.model_grid import ModelGrid
 from nnunet_textguided.text.bank import TextBank, save_bank
-
-resource = pytest.importorskip("resource", reason="no limits and no forks here")
 
 NOISE = np.random.default_rng(0).random((64, 512)).astype(np.float32)
 
@@ -56,6 +54,34 @@ def test_killed_while_writing_leaves_the_old_file_and_something_to_clear_away(tm
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_killed_while_writing_several_files_leaves_the_old_ones_and_a_folder_to_clear_away(tmp_path):
+    path = tmp_path / "case.tif"
+    path.write_text("old")
+
+    def write():
+        with atomic_files(path) as hidden:
+            (hidden / "case.json").write_text("new")
+            (hidden / "case.tif").write_text("new")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    killed(write)
+    assert path.read_text() == "old"
+    [left] = [file for file in tmp_path.iterdir() if file != path]
+    assert remove_leftovers(tmp_path) == [left]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["case.tif", "*.tif"])
+def test_the_file_asked_for_takes_its_place_after_those_beside_it(tmp_path, monkeypatch, name):
+    moved, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (moved.append(names[1].name), replace(*names)))
+    with atomic_files(tmp_path / name) as hidden:
+        for file in ("case.tif", "case.json", "case.npz"):
+            (hidden / file).write_text("new")
+    assert moved[-1] == "case.tif"
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(moved) == ["case.json", "case.npz", "case.tif"]
+
+
 def test_leftovers_of_the_living_and_of_other_machines_are_left_alone_unless_nobody_else_can_be_there(tmp_path):
     with atomic_path(tmp_path / "mine.csv") as own:
         own.write_text("being written")
@@ -69,17 +95,6 @@ def test_leftovers_of_the_living_and_of_other_machines_are_left_alone_unless_nob
         assert foreign.exists()
     assert (tmp_path / "mine.csv").read_text() == "being written"
     assert remove_leftovers(tmp_path / "not there") == []
-
-
-@contextmanager
-def full_disk(monkeypatch, size: int = 20_000):
-    """No file may grow beyond a size: what a disk does that is nearly full, and as no other test notices it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write_torch(path: Path) -> None:
@@ -105,10 +120,10 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_full_disk_is_told_and_nothing_half_written_stays(tmp_path, monkeypatch, name):
+def test_full_disk_is_told_and_nothing_half_written_stays(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"old")
-    with full_disk(monkeypatch), pytest.raises(UserError, match=rf"(?i)could not .*{name}.*free space"):
+    with full_disk(), pytest.raises(UserError, match=rf"(?i)could not .*{name}.*free space"):
         WRITERS[name](path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

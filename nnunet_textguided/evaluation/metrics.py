@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnunet_textguided.evaluation.task import EvaluationError, EvaluationTask
-from nnunet_textguided.nifti import check_complete
+from nnunet_textguided.image_headers import check_image
 
 SCORED, MISSED, FALSE, ABSENT, NOT_ANNOTATED = "scored", "missed", "false structure", "absent", "not annotated"
 GRID_TOLERANCE = 0.1  # of the smallest spacing: formats store origins in float32, and none of that shifts a voxel
@@ -94,7 +94,7 @@ def _reader(task: EvaluationTask) -> Any:
 
 
 def _read(reader: Any, file: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    check_complete(file)
+    check_image(file)
     try:
         return reader.read_seg(str(file))
     except (RuntimeError, OSError, ValueError) as error:

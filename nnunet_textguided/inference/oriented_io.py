@@ -18,9 +18,10 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import atomic_path
+from nnunet_textguided.inference.postprocess import Steps, apply_steps
 from nnunet_textguided.inference.reorient import direction_code, reorient_array, reorient_spacing
 from nnunet_textguided.inference.voxel_values import check_values
-from nnunet_textguided.nifti import IncompleteFileError, check_complete
+from nnunet_textguided.inference.whole_labels import write_labels
 
 # Both give arrays (z, y, x) of the file's own grid; nnU-Net's others reorient by themselves or know no direction.
 SUPPORTED_READERS = ("SimpleITKIO", "NibabelIO")
@@ -33,12 +34,16 @@ class OrientedIO(SimpleITKIO):
         orientation: Code of the arrays it gives and takes.
         file_ending: The data set's, such as ".nii.gz".
         probabilities: Whether nnU-Net writes probabilities beside the labels, which then are turned back too.
+        steps: What labels go through, in the file's own geometry, before they are written.
     """
 
-    def __init__(self, orientation: str, file_ending: str, probabilities: bool = False) -> None:
+    def __init__(
+        self, orientation: str, file_ending: str, probabilities: bool = False, steps: Steps | None = None
+    ) -> None:
         self.orientation = orientation
         self.file_ending = file_ending
         self.probabilities = probabilities
+        self.steps = steps
 
     def read_images(self, image_fnames: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Read the channels of a case, each turned into the model's orientation by its own direction.
@@ -85,15 +90,8 @@ class OrientedIO(SimpleITKIO):
         source = properties.get("source_orientation", self.orientation)
         if self.probabilities and source != self.orientation:
             self._restore_probabilities(output_fname, source)
-        with atomic_path(output_fname) as temporary:
-            try:
-                super().write_seg(reorient_array(seg, self.orientation, source), str(temporary), properties)
-                check_complete(temporary)
-            except (RuntimeError, IncompleteFileError) as error:
-                raise UserError(
-                    f"Could not write {output_fname} in full: {error} Check free space and permissions of the folder, "
-                    "then run the same command with --continue_prediction."
-                ) from error
+        labels = apply_steps(reorient_array(seg, self.orientation, source), self.steps)
+        write_labels(super().write_seg, labels, output_fname, properties)
 
     def _restore_probabilities(self, output_fname: str, source: str) -> None:
         """Turn the .npz and .pkl nnU-Net has just written beside the labels: nnUNetv2_ensemble reads these two."""
@@ -120,18 +118,27 @@ class OrientedPlans(PlansManager):
         orientation: Code the model was trained in.
         file_ending: The data set's, such as ".nii.gz".
         probabilities: Whether probabilities are written too.
+        steps: What labels go through before they are written.
     """
 
-    def __init__(self, plans: dict[str, Any], orientation: str, file_ending: str, probabilities: bool = False) -> None:
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        orientation: str,
+        file_ending: str,
+        probabilities: bool = False,
+        steps: Steps | None = None,
+    ) -> None:
         super().__init__(plans)
         self.orientation = orientation
         self.file_ending = file_ending
         self.probabilities = probabilities
+        self.steps = steps
 
     @property
     def image_reader_writer_class(self) -> Callable[[], OrientedIO]:
         """What nnU-Net calls, without arguments, for a reader."""
-        return partial(OrientedIO, self.orientation, self.file_ending, self.probabilities)
+        return partial(OrientedIO, self.orientation, self.file_ending, self.probabilities, self.steps)
 
 
 def supports_reorientation(plans: dict[str, Any]) -> bool:

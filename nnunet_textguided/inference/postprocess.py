@@ -1,13 +1,17 @@
-"""nnU-Net's postprocessing, applied to predictions before anything is read off them."""
+"""nnU-Net's postprocessing, applied to labels before their file is written.
+
+A file then is postprocessed or not there. Of one that is there nobody could tell, and steps may not be repeated: where
+the largest part of everything is kept first and then of one label, a second pass can take more away.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
 from nnunet_textguided.safe_pickle import ARRAYS, load_small_pickle
 
 Steps = tuple[list[Any], list[dict[str, Any]]]
@@ -37,16 +41,15 @@ def load_steps(file: str | Path, trust: bool = False) -> Steps:
         raise UserError(f"{path} is not nnU-Net's postprocessing.pkl: {error}") from error
 
 
-def postprocess_files(files: Iterable[Path], steps: Steps, reader_writer: Any) -> None:
-    """Replace label files by their postprocessed form, each as a whole or not at all.
+def apply_steps(labels: np.ndarray, steps: Steps | None) -> np.ndarray:
+    """Postprocess labels as nnUNetv2_apply_postprocessing does their file.
 
     Args:
-        files: Label files.
-        steps: Of `load_steps`.
-        reader_writer: nnU-Net's, which reads and writes label files in their own geometry.
+        labels: (Z, Y, X) as nnU-Net's reader would read them from the file.
+        steps: Of `load_steps`; None changes nothing.
     """
-    from nnunetv2.postprocessing.remove_connected_components import load_postprocess_save
+    if steps is None:
+        return labels
+    from nnunetv2.postprocessing.remove_connected_components import apply_postprocessing
 
-    for file in files:
-        with atomic_path(file) as temporary:
-            load_postprocess_save(str(file), str(temporary), reader_writer, *steps)
+    return np.asarray(apply_postprocessing(labels.astype(np.float32), *steps))  # the type that labels are read as

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import remove_leftovers
+from nnunet_textguided.image_headers import check_image
 from nnunet_textguided.inference.input_cases import (
     InputError,
     find_cases,
@@ -19,7 +20,7 @@ from nnunet_textguided.inference.input_cases import (
 )
 from nnunet_textguided.inference.model_folder import Fold, ModelFolder, check_model_folder, has_findings, load_predictor
 from nnunet_textguided.inference.name_order import Column, order_files
-from nnunet_textguided.inference.postprocess import Steps, load_steps, postprocess_files
+from nnunet_textguided.inference.postprocess import Steps, load_steps
 from nnunet_textguided.inference.predict_findings import FindingOutput
 from nnunet_textguided.inference.predict_settings import PredictSettings, choose_device
 from nnunet_textguided.inference.prediction_faults import told
@@ -92,11 +93,11 @@ def predict_folder(
     codes = _check_images(model, todo)
     turned = {case: code for case, code in codes.items() if code != model.orientation}
     if column is not None:  # an earlier call may have ended before it came to that; doing it again changes nothing
-        _rework(model, [output / f"{case}{ending}" for case in skipped], None, column)
+        _order_names(model, [output / f"{case}{ending}" for case in skipped], column)
     if todo:
         predictor = load_predictor(model, **_predictor_options(settings, device))
         _check_previous_stage(predictor, settings, todo, ending)
-        _use_orientation(predictor, model, settings)
+        _use_own_reader(predictor, model, settings, steps)
         if settings.resampling == "torch":
             from nnunet_textguided.inference.resampling import TorchResampling
 
@@ -104,22 +105,19 @@ def predict_folder(
         kept = _keep_findings(predictor, model, output) if findings else None
         # which cases are left is settled already; nnU-Net would keep files that are cut short
         _run(predictor, todo, output, replace(settings, continue_prediction=False))
-        _rework(model, [output / f"{case}{ending}" for case in todo], steps, column)
+        if column is not None:
+            _order_names(model, [output / f"{case}{ending}" for case in todo], column)
         if kept is not None:
             kept.finish(list(todo))
     return PredictSummary(list(todo), skipped, turned, output, model.orientation)
 
 
-def _rework(model: ModelFolder, files: Sequence[Path], steps: Steps | None, column: Column | None) -> None:
+def _order_names(model: ModelFolder, files: Sequence[Path], column: Column) -> None:
     """Change label files after the network, before findings are read off them."""
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    from nnunet_textguided.inference.checked_io import CheckedPlans
 
-    # the files lie in their own geometry, so nnU-Net's plain reader is the right one
-    reader_writer = PlansManager(model.plans).image_reader_writer_class()
-    if steps is not None:
-        postprocess_files(files, steps, reader_writer)
-    if column is not None:
-        order_files([(file, file) for file in files], column, reader_writer)
+    # the files lie in their own geometry, so nnU-Net's reader is the right one, not one that turns them
+    order_files([(file, file) for file in files], column, CheckedPlans(model.plans).image_reader_writer_class())
 
 
 def writable_folder(folder: str | Path) -> Path:
@@ -168,6 +166,8 @@ def _check_images(model: ModelFolder, cases: dict[str, list[Path]]) -> dict[str,
                 model.plans["image_reader_writer"],
                 model.orientation,
             )
+        for file in (file for files in cases.values() for file in files):
+            check_image(file)
         return {}
     if model.orientation is not None:
         return {case: source_orientation(case, files) for case, files in cases.items()}
@@ -193,6 +193,8 @@ def _check_previous_stage(
     missing = [case for case in cases if not (folder / f"{case}{ending}").is_file()]
     if missing:
         raise InputError(f"{folder} lacks the {stage} predictions of: {', '.join(missing)}.")
+    for case in cases:
+        check_image(folder / f"{case}{ending}")
 
 
 def _predictor_options(settings: PredictSettings, device: torch.device) -> dict[str, object]:
@@ -208,15 +210,18 @@ def _predictor_options(settings: PredictSettings, device: torch.device) -> dict[
     }
 
 
-def _use_orientation(predictor: nnUNetPredictor, model: ModelFolder, settings: PredictSettings) -> None:
+def _use_own_reader(
+    predictor: nnUNetPredictor, model: ModelFolder, settings: PredictSettings, steps: Steps | None
+) -> None:
     from nnunet_textguided.inference.checked_io import CheckedPlans
     from nnunet_textguided.inference.oriented_io import OrientedPlans, supports_reorientation
 
     if model.orientation is not None and supports_reorientation(model.plans):
         ending = model.dataset_json["file_ending"]
-        predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, settings.save_probabilities)
+        save = settings.save_probabilities
+        predictor.plans_manager = OrientedPlans(model.plans, model.orientation, ending, save, steps)
     else:
-        predictor.plans_manager = CheckedPlans(model.plans)
+        predictor.plans_manager = CheckedPlans(model.plans, steps)
 
 
 def _keep_findings(predictor: FindingPredictor, model: ModelFolder, output: Path) -> FindingOutput:

@@ -4,11 +4,13 @@ import gzip
 import json
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,6 +227,39 @@ def test_unreadable_and_flat_images_are_named_before_computing(
     with pytest.raises(UserError, match=r"bad_0000.nii.gz: expected a 3D image"):
         predict_folder(model, images, tmp_path / "out", settings=HERE)
     assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def announcing_too_much(file: Path) -> None:
+    """Another size in a header, with no voxel more."""
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    struct.pack_into("<3h", content, 42, 20_000, 20_000, 20_000)
+    file.write_bytes(gzip.compress(content))
+
+
+def test_images_that_only_nnunets_own_reader_can_read_are_judged_by_their_header_too(
+    make_model: Callable[..., Path], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(orientation=None)
+    plans = json.loads((model / "plans.json").read_text())
+    (model / "plans.json").write_text(json.dumps({**plans, "image_reader_writer": "NibabelIOWithReorient"}))
+    announcing_too_much(images / "lps_0000.nii.gz")
+    monkeypatch.setattr("nnunet_textguided.inference.predict.load_predictor", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(UserError, match=r"lps_0000.nii.gz: its header says 20000 x 20000 x 20000 voxels"):
+        predict_folder(model, images, tmp_path / "out", settings=HERE)
+
+
+def test_predictions_of_the_stage_before_are_judged_by_their_header(
+    model_folder: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in ("pir", "lps", "tilted"):
+        write_case(tmp_path / "before", case, read(images, f"{case}_0000"))
+        (tmp_path / "before" / f"{case}_0000.nii.gz").rename(tmp_path / "before" / f"{case}.nii.gz")
+    announcing_too_much(tmp_path / "before" / "lps.nii.gz")
+    cascade = SimpleNamespace(configuration_manager=SimpleNamespace(previous_stage_name="3d_lowres"))
+    monkeypatch.setattr("nnunet_textguided.inference.predict.load_predictor", lambda *_, **__: cascade)
+    settings = replace(HERE, prev_stage_predictions=str(tmp_path / "before"))
+    with pytest.raises(UserError, match=r"before/lps.nii.gz: its header says 20000 x 20000 x 20000 voxels"):
+        predict_folder(model_folder, images, tmp_path / "out", settings=settings)
 
 
 def test_channels_of_different_grids_are_refused(

@@ -1,4 +1,4 @@
-"""kill -9 in every kind of work, then the same command again: it finishes, with the result of an undisturbed one.
+"""kill -9 (or SIGTERM) in every kind of work, then the same command again: it finishes as an undisturbed one does.
 
 Killed trainings of `compare` are in test_compare_run.py, a killed `pretrain-image` is in test_pretrain_image.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -20,7 +21,9 @@ import SimpleITK as sitk
 import torch
 from command_line import command, make_environment
 from killing import half_written, run_killed
+from nnunetv2.postprocessing.remove_connected_components import remove_all_but_largest_component_from_segmentation
 from tiny_dataset import SMALL
+from toy_model import toy_volume, write_model_folder
 
 pytestmark = pytest.mark.slow
 
@@ -68,8 +71,9 @@ def undisturbed(environment: dict[str, str], nnunet_folders: Path) -> Path:
         (STEP, 4, "before", "--c"),
         ("torch:save", 3, "half", "--c"),
         (SLIDE, 2, "before", "--val"),
+        (SLIDE, 2, "asked", "--val"),
     ],
-    ids=["training", "checkpointing", "validation"],
+    ids=["training", "checkpointing", "validation", "SIGTERM in validation"],
 )  # fmt: skip
 def test_training(environment, undisturbed, tmp_path, target, call, how, again):
     own = {**environment, "nnUNet_results": str(tmp_path)}
@@ -135,12 +139,37 @@ def test_prediction(environment, undisturbed, tmp_path, target, call, how):
     line = f"predict -i {images} -m {fold(undisturbed).parent} -f 0 -device cpu -npp 0 -nps 0 -o {tmp_path}"
     run(f"{line}/whole", environment, tmp_path)
     run_killed(f"{line}/cut", target, call, how, environment)
-    assert len(list((tmp_path / "cut").glob("*.nii.gz"))) == 2  # one of them cut short
+    assert len(list((tmp_path / "cut").glob("*.nii.gz"))) == len(half_written(tmp_path / "cut")) == 1
     assert "1 were there already" in run(f"{line}/cut --continue_prediction", environment, tmp_path)
     expected, found = labels(tmp_path / "whole"), labels(tmp_path / "cut")
     assert found.keys() == expected.keys()
     assert len(found) == 3
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
+    assert not half_written(tmp_path / "cut")
+
+
+@pytest.mark.parametrize(("orientation", "how"), [("PIR", "half"), (None, "half"), (None, "before")])
+def test_prediction_of_metaimages_with_postprocessing(tmp_path, orientation, how):
+    """No reader tells that a compressed .mha is cut short before it is read in full."""
+    model = write_model_folder(tmp_path / "model", orientation)
+    content = json.loads((model / "dataset.json").read_text())
+    (model / "dataset.json").write_text(json.dumps({**content, "file_ending": ".mha"}))
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        sitk.WriteImage(toy_volume(number), str(tmp_path / "images" / f"c{number}_0000.mha"))
+    steps = ([remove_all_but_largest_component_from_segmentation], [{"labels_or_regions": [1, 2]}])
+    (tmp_path / "steps.pkl").write_bytes(pickle.dumps(steps))
+    line = (
+        f"predict -i {tmp_path}/images -m {model} -f 0 -device cpu -npp 0 -nps 0 --postprocessing {tmp_path}/steps.pkl"
+    )
+    run(f"{line} -o {tmp_path}/whole", dict(os.environ), tmp_path)
+    run_killed(f"{line} -o {tmp_path}/cut", "SimpleITK:WriteImage", 2, how)
+    assert [file.name for file in (tmp_path / "cut").glob("*.mha")] == ["c0.mha"]
+    assert "1 were there already" in run(f"{line} -o {tmp_path}/cut --continue_prediction", dict(os.environ), tmp_path)
+    for number in range(3):
+        whole, cut = (sitk.ReadImage(str(tmp_path / name / f"c{number}.mha")) for name in ("whole", "cut"))
+        assert np.array_equal(sitk.GetArrayFromImage(whole), sitk.GetArrayFromImage(cut))
+    assert not half_written(tmp_path / "cut")
 
 
 def spider_tree(folder: Path) -> Path:

@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import gzip
+import json
 import resource
 import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
+from nnunetv2.evaluation import evaluate_predictions  # noqa: F401 (torch's memory is not the images')
 
 from nnunet_textguided.cli.doctor_checks.dataset import orientations
 from nnunet_textguided.dataset_conversion.base.geometry import read_volume
 from nnunet_textguided.dataset_conversion.base.problems import CaseError
 from nnunet_textguided.dataset_conversion.relabelling.relabel_mask import read_codes
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.image_headers import VOXELS_VARIABLE, check_plausible, read_image, read_image_header
+from nnunet_textguided.evaluation.metrics import score_case
+from nnunet_textguided.evaluation.task import read_task
+from nnunet_textguided.image_headers import (
+    VOXELS_VARIABLE,
+    check_image,
+    check_plausible,
+    read_image,
+    read_image_header,
+)
 from nnunet_textguided.inference.input_cases import InputError, read_header
+from nnunet_textguided.inference.name_order import order_folder
 from nnunet_textguided.pretraining.scan_headers import read_header as read_scan_header
 
-OURS = (read_image_header, read_header, read_volume, read_codes, read_scan_header, lambda path: orientations([path]))
+COLUMN = {"background": 0, "L5": 1, "S": 2, "L5/S": 3, "L4/L5": 4, "L3/L4": 5}
+
+
+def dataset_of(path: Path) -> tuple[Path, str]:
+    ending = ".nii.gz" if path.suffix == ".gz" else path.suffix
+    file = path.with_name("dataset.json")
+    file.write_text(json.dumps({"labels": COLUMN, "file_ending": ending, "channel_names": {"0": "T2"}}))
+    return file, ending
+
+
+def evaluate(path: Path) -> None:
+    score_case("case", path, path, read_task(dataset_of(path)[0]))
+
+
+def order_names(path: Path) -> None:
+    dataset_json, ending = dataset_of(path)
+    order_folder(path.parent, path.parent / "ordered", dataset_json, [path.name.removesuffix(ending)])
+
+
+OURS = (
+    *(read_image_header, read_header, read_volume, read_codes, read_scan_header, check_image, evaluate, order_names),
+    lambda path: orientations([path]),
+)
 
 
 def nifti(path: Path, size=(5, 4, 3), spacing=(1.0, 1.0, 4.0), voxels: int = 120) -> Path:
@@ -71,6 +106,53 @@ def test_huge_sizes_are_refused_by_all_who_read_in_little_memory_and_time(tmp_pa
             read(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; the voxels would take 2 GB
     assert time.process_time() - start < 5
+
+
+def tiff(path: Path, width: int) -> Path:
+    tifffile.imwrite(path, np.zeros((4, 5), np.uint8), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for name in ("ImageWidth", "ImageLength"):
+            file.pages[0].tags[name].overwrite(width)
+    return path
+
+
+def png(path: Path, width: int) -> Path:
+    parts = {
+        b"IHDR": struct.pack(">2I5B", width, width, 8, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(bytes(99)),
+        b"IEND": b"",
+    }
+    chunks = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts.items())
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return path
+
+
+def bmp(path: Path, width: int) -> Path:
+    header = struct.pack("<2sI2HI", b"BM", 1100, 0, 0, 54) + struct.pack("<I2i2H6I", 40, width, width, 1, 24, *[0] * 6)
+    path.write_bytes(header + bytes(999))
+    return path
+
+
+@pytest.mark.parametrize("make", [tiff, png, bmp])
+def test_pictures_that_only_nnunets_own_readers_take_are_refused_too(tmp_path: Path, make):
+    with pytest.raises(UserError, match=f"huge.{make.__name__}"):
+        check_image(make(tmp_path / f"huge.{make.__name__}", 60_000))
+    check_image(make(tmp_path / f"sound.{make.__name__}", 5))
+    (tmp_path / f"none.{make.__name__}").write_bytes(b"none")
+    with pytest.raises(UserError, match=f"none.{make.__name__} is not a readable image"):
+        check_image(tmp_path / f"none.{make.__name__}")
+
+
+def test_axes_at_any_angle_are_nibabels_business(tmp_path: Path):
+    """SimpleITK refuses such a file, and models read by nibabel take it."""
+    path = nifti(tmp_path / "a.nii")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2h", content, 252, 0, 2)
+    struct.pack_into("<12f", content, 280, 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 4, 0)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="orthonormal"):
+        read_image_header(path)
+    check_image(path)
 
 
 @pytest.mark.parametrize("mm", [0.0, -1.0, float("nan"), float("inf"), 1e9])

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nnunet_textguided.dataset_json import LARGEST_CODE, read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import atomic_path
+from nnunet_textguided.files import remove_leftovers
+from nnunet_textguided.image_headers import check_image
+from nnunet_textguided.inference.checked_io import CheckedIO
 from nnunet_textguided.inference.name_order.column import Column
 from nnunet_textguided.inference.name_order.rename import names_in_order
 
 
-def order_files(pairs: Iterable[tuple[Path, Path]], column: Column, reader_writer: Any) -> dict[str, int]:
+def order_files(pairs: Iterable[tuple[Path, Path]], column: Column, reader_writer: CheckedIO) -> dict[str, int]:
     """Write label files with names in order.
 
     Args:
         pairs: Label file, and the file to write, which may be the same.
         column: What the codes mean.
-        reader_writer: nnU-Net's, which reads and writes label files in their own geometry.
+        reader_writer: Reads and writes label files in their own geometry.
 
     Returns:
         Name of the file -> number of voxels renamed.
 
     Raises:
-        UserError: A file holds something else than label codes.
+        UserError: A file is cut short, holds something else than label codes, or cannot be written to its end.
     """
     moved = {}
     for source, target in pairs:
@@ -35,8 +36,7 @@ def order_files(pairs: Iterable[tuple[Path, Path]], column: Column, reader_write
         labels = _codes(values[0], source)
         ordered = names_in_order(labels, properties["spacing"], column)
         moved[source.name] = int(np.count_nonzero(ordered != labels))
-        with atomic_path(target) as temporary:
-            reader_writer.write_seg(ordered, str(temporary), properties)
+        reader_writer.write_seg(ordered, str(target), properties)
     return moved
 
 
@@ -73,5 +73,7 @@ def order_folder(source: Path, target: Path, dataset_json: Path, cases: Sequence
         files = [source / f"{case}{ending}" for case in cases]
     if not files:
         raise UserError(f"Expected label files *{ending} in {source}, found none.")
-    reader_writer = determine_reader_writer_from_dataset_json(content, str(files[0]), verbose=False)()
-    return order_files([(file, target / file.name) for file in files], column, reader_writer)
+    check_image(files[0])  # which nnU-Net reads to choose a reader
+    reader_class = determine_reader_writer_from_dataset_json(content, str(files[0]), verbose=False)
+    remove_leftovers(target)
+    return order_files([(file, target / file.name) for file in files], column, CheckedIO(reader_class))

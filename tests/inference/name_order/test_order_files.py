@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from bent_column import CODES, SPACING, column, half_a_level_off, row_of
+from small_disk import full_disk
 
 from nnunet_textguided.cli.main import main
 from nnunet_textguided.inference.name_order import order_folder
@@ -48,6 +49,26 @@ def test_the_command_can_replace_files_and_says_what_it_did(predictions: Path, c
     assert main(["order-names", "-i", str(predictions), "-o", str(predictions)]) == 0
     assert capsys.readouterr().out.count("in order") == 2
     assert np.isin(sitk.GetArrayFromImage(sitk.ReadImage(str(predictions / "off.nii.gz"))), [0, *CODES.values()]).all()
+
+
+@pytest.mark.parametrize("case", ["good", "off"])  # the first one is also what nnU-Net chooses a reader by
+def test_a_file_that_is_cut_short_is_named_and_nothing_is_made_of_it(predictions: Path, capsys, case: str):
+    file = predictions / f"{case}.nii.gz"
+    file.write_bytes(file.read_bytes()[:-100])
+    before = file.read_bytes()
+    for target in (predictions, predictions / "out"):
+        assert main(["order-names", "-i", str(predictions), "-o", str(target)]) == 2
+        assert f"{case}.nii.gz is not a readable image: it is cut short" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert not (predictions / "out" / file.name).exists()
+
+
+def test_a_full_disk_leaves_the_predictions_as_they_were(predictions: Path, capsys):
+    before = {file.name: file.read_bytes() for file in predictions.iterdir()}
+    with full_disk(500):
+        assert main(["order-names", "-i", str(predictions), "-o", str(predictions)]) == 2
+    assert "Could not write" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in predictions.iterdir()} == before
 
 
 @pytest.mark.parametrize(
