@@ -10,10 +10,12 @@ import SimpleITK as sitk
 
 from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import save_json_atomic
+from nnunet_textguided.files import remove_leftovers, save_json_atomic
 from nnunet_textguided.inference.case_findings import DEFAULT_THRESHOLD, measure_structures
 from nnunet_textguided.inference.finding_files import findings_file, load_case_findings, write_tables
 from nnunet_textguided.inference.predict import writable_folder
+from nnunet_textguided.inference.probabilities import check_probabilities
+from nnunet_textguided.inference.whole_labels import whole_labels
 from nnunet_textguided.safe_pickle import load_small_pickle
 
 Decisions = dict[tuple[str, str], dict[str, Any]]
@@ -42,17 +44,22 @@ def ensemble_predictions(
         The cases.
 
     Raises:
-        UserError: Too few folders, folders of different cases, or a .pkl that would run code.
+        UserError: Too few folders, folders of different cases, probabilities that are cut short, too large or do not go
+            together, a .pkl that would run code, or no space for the result.
     """
     paths = [Path(folder) for folder in folders]
     cases = _common_cases(paths)
-    for case in cases:  # nnU-Net unpickles them; it reads those of the first folder
+    dataset_json = read_dataset_json(paths[0] / "dataset.json")
+    for case in cases:
+        # nnU-Net unpickles those of the first folder
         load_small_pickle(paths[0] / f"{case}.pkl", "the properties nnU-Net writes beside probabilities", trust=trust)
+        check_probabilities([folder / f"{case}.npz" for folder in paths], len(dataset_json["labels"]))
     output = writable_folder(output)
+    remove_leftovers(output)
     from nnunetv2.ensembling.ensemble import ensemble_folders
 
-    ensemble_folders([str(folder) for folder in paths], str(output), save_probabilities, num_processes)
-    dataset_json = read_dataset_json(output / "dataset.json")
+    with whole_labels(output / f"*{dataset_json['file_ending']}") as hidden:
+        ensemble_folders([str(folder) for folder in paths], str(hidden), save_probabilities, num_processes)
     with_findings = [folder for folder in paths if any(folder.glob("*_findings.json"))]
     if not with_findings:
         return cases

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from small_disk import full_disk
 from toy_model import IN_PROCESS, make_text_guided, toy_volume
 
 from nnunet_textguided.cli.main import main
@@ -88,9 +91,44 @@ def test_ensemble_writes_segmentation_findings_and_tables(two_predictions: list[
     assert volumes["L5"] == pytest.approx((labels == 1).sum() * 3.75, rel=1e-4)
 
 
-def test_folders_of_other_cases_are_refused_by_name(two_predictions: list[Path], tmp_path: Path):
-    import shutil
+def test_a_full_disk_leaves_the_old_ensemble(two_predictions: list[Path], tmp_path: Path):
+    folders, out = [tmp_path / folder.name for folder in two_predictions], tmp_path / "out"
+    for number, (source, folder) in enumerate(zip(two_predictions, folders, strict=True)):
+        shutil.copytree(source, folder)
+        noise = np.random.default_rng(number).random((3, 8, 40, 40), np.float32)
+        for case in ("c0", "c1"):
+            np.savez_compressed(folder / f"{case}.npz", probabilities=noise)
+    out.mkdir()
+    (out / "c0.nii.gz").write_bytes(b"old")
+    with (
+        full_disk(1000),
+        pytest.raises(UserError, match=r"Could not write .*\.nii\.gz in full: .*c[01]\.nii\.gz .*cut short"),
+    ):
+        ensemble_predictions(folders, out)
+    assert [file.name for file in out.iterdir()] == ["c0.nii.gz"]
+    assert (out / "c0.nii.gz").read_bytes() == b"old"
+    ensemble_predictions(folders, out, save_probabilities=True)
+    assert {f"c{n}.{end}" for n in (0, 1) for end in ("nii.gz", "npz", "pkl")} <= {file.name for file in out.iterdir()}
+    assert not list(out.glob(".*"))
 
+
+def test_probabilities_that_announce_too_much_are_refused_before_nnunet_unpacks_them(
+    two_predictions: list[Path], tmp_path: Path
+):
+    other = tmp_path / "other"
+    shutil.copytree(two_predictions[1], other)
+    with (
+        zipfile.ZipFile(other / "c1.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("probabilities.npy", "w") as stream,
+    ):
+        header = {"descr": "<f4", "fortran_order": False, "shape": (3, 1000, 1000, 3000)}
+        np.lib.format.write_array_header_1_0(stream, header)
+    with pytest.raises(UserError, match=r"c1\.npz: .*1000 x 1000 x 3000 voxels"):
+        ensemble_predictions([two_predictions[0], other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_of_other_cases_are_refused_by_name(two_predictions: list[Path], tmp_path: Path):
     other = tmp_path / "other"
     shutil.copytree(two_predictions[1], other)
     (other / "c1.npz").unlink()
