@@ -25,7 +25,7 @@ class Target:
         dimensions: Of the patch; None for both.
         encoder: Image encoder without tag; None for any.
         at: Conditions the measurement must have.
-        with_findings: Whether the model must score findings.
+        findings: Whether the model must score findings, or must not; None for both.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Target:
     dimensions: int | None = None
     encoder: str | None = None
     at: Mapping[str, Any] = field(default_factory=dict)
-    with_findings: bool = False
+    findings: bool | None = None
 
 
 def _head(encoder: str, dimensions: int, classes: int, limit: float) -> Target:
@@ -46,13 +46,20 @@ def _head(encoder: str, dimensions: int, classes: int, limit: float) -> Target:
     return Target(text=text, limit=limit, encoder=encoder, dimensions=dimensions, **where)
 
 
-_STEP: dict[str, Any] = {"part": "step", "quantity": "training step", "of_ratio": True}
+def _steps(device: str, dimensions: int | None, encoder: str, limit: float) -> tuple[Target, Target]:
+    """The step of segmentation, which is what the reference does as well, and that with findings beside it."""
+    text = f"training step, {device.upper()}{f', {dimensions}D' if dimensions else ''}"
+    where: dict[str, Any] = {"part": "step", "quantity": "training step", "of_ratio": True, "limit": limit}
+    where |= {"device": "cuda" if device == "gpu" else device, "dimensions": dimensions, "encoder": encoder}
+    return Target(text=text, findings=False, **where), Target(text=f"{text}, with findings", findings=True, **where)
+
+
 _GPU: dict[str, Any] = {"device": "cuda", "encoder": TINY}
 
 TARGETS = (
-    Target(text="training step, CPU, 2D", limit=0.35, device="cpu", dimensions=2, encoder=ATTO, **_STEP),
-    Target(text="training step, CPU, 3D", limit=0.5, device="cpu", dimensions=3, encoder=ATTO, **_STEP),
-    Target(text="training step, GPU", limit=0.6, **_GPU, **_STEP),
+    *_steps("cpu", 2, ATTO, 0.35),
+    *_steps("cpu", 3, ATTO, 0.5),
+    *_steps("gpu", None, TINY, 0.6),
     Target(text="peak memory, GPU", part="process", quantity="peak memory", limit=0.6, of_ratio=True, **_GPU),
     Target(text="graph breaks, GPU", part="compilation", quantity="graph breaks", limit=0, **_GPU),
     Target(
@@ -76,7 +83,7 @@ TARGETS = (
         quantity="whole predict",
         limit=0.6,
         of_ratio=True,
-        with_findings=True,
+        findings=True,
     ),
     Target(
         text="export of 20 classes: peak memory over that of nnU-Net's",
@@ -118,7 +125,8 @@ def rows_of(
         encoder = row.at.get("encoder") or encoders.get(row.system)
         fits = encoders.get(row.system) is not None and target.encoder in (None, str(encoder).split(".")[0])
         conditions = all(row.at.get(name) == value for name, value in target.at.items())
-        conditions &= not target.with_findings or row.at.get(FINDINGS, 0) > 0
+        if target.findings is not None:
+            conditions &= (row.at.get(FINDINGS, 0) > 0) == target.findings
         if fits and conditions and (row.part, row.quantity) == (target.part, target.quantity):
             found.append(row)
     return [row for row in found if row.ratio is not None] if target.of_ratio else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,15 @@ def head(share, classes, encoder):
 
 def checked(rows, device="cpu", dimensions=2, encoders=ENCODERS):
     return {row["target"]: row for row in check_targets(rows, device, dimensions, encoders)}
+
+
+def test_a_step_with_findings_is_judged_apart_from_one_of_segmentation_alone():
+    with_findings = replace(step(0.5, "Ours, findings"), at={"findings": 8})
+    table = checked([step(0.3), with_findings], encoders={**ENCODERS, "Ours, findings": "convnextv2_atto"})
+    alone, both = table["training step, CPU, 2D"], table["training step, CPU, 2D, with findings"]
+    assert (alone["system"], alone["met"]) == ("Ours", True)
+    assert (both["system"], both["met"]) == ("Ours, findings", False)
+    assert checked([step(0.3)])["training step, CPU, 2D, with findings"]["met"] is None
 
 
 def test_nothing_measured_says_nothing():
