@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nnunet_textguided.csv_cells import read_table
@@ -130,6 +131,30 @@ def test_a_spreadsheet_that_unpacks_to_a_gigabyte_is_refused(tmp_path: Path, mon
     monkeypatch.setenv(LIMIT_VARIABLE, "1")
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match="unpacks to 2 MB"):
+        read_sheet(path)
+
+
+FAR_OUT = [
+    '<row r="1048576"><c r="A1048576"/></row><row><c r="XFD1048577"/></row>',
+    "<row r='2e6'>" + "<c/>" * 9 + "</row>",
+    '<row r="1"><c r="&#88;&#70;&#68;1"/></row><row r="70000"/>',
+    '<row r="100000000"/><c',
+]
+
+
+@pytest.mark.parametrize("rows", FAR_OUT, ids=["by name", "cells without a name", "escaped", "cut off"])
+def test_a_spreadsheet_whose_cells_lie_far_out_is_refused_before_the_table_between_is_made(tmp_path: Path, rows: str):
+    path = tmp_path / "reports.xlsx"
+    pd.DataFrame({"report": ["a note", "another"]}).to_excel(path, index=False)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"].decode()
+    assert len(read_sheet(path)) == 2
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace("</sheetData>", f"{rows}</sheetData>").encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match=r"reports\.xlsx: its cells reach to row .*Delete what lies far out"):
         read_sheet(path)
 
 
