@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.nifti import DEFLATE_RATIO, ENDINGS, check_complete, read_fields
+from nnunet_textguided.text_headers import TEXT_ENDINGS, check_text_header
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -26,7 +27,6 @@ _TEXT_BYTES = 1 << 16
 _LINES = re.IGNORECASE | re.MULTILINE
 _COMPRESSED = re.compile(rb"^\s*(CompressedData\s*=\s*True|encoding\s*:\s*(gz|bz|txt|text|ascii|hex))", _LINES)
 _DETACHED = re.compile(rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!\s|LOCAL))", _LINES)
-_AXES = re.compile(rb"^\s*(?:NDims\s*=|dimension\s*:)\s*(\d+)", _LINES)
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,8 @@ def _check_own_fields(path: Path) -> None:
             return
         spacing = tuple(mm for mm, voxels in zip(fields.spacing[:3], fields.size, strict=False) if voxels != 1 or mm)
         check_plausible(fields.size, spacing, path)
-    elif path.name.lower().endswith((".mha", ".mhd", ".nrrd", ".nhdr")) and path.is_file():
-        axes = _AXES.search(_start(path))
-        if axes is not None and not 1 <= int(axes[1][:9]) <= 4:
-            raise UserError(f"{path}: its header says {int(axes[1][:9])} axes; expected 2 or 3.")
+    elif path.name.lower().endswith(TEXT_ENDINGS) and path.is_file():
+        check_text_header(path)
 
 
 def _picture_size(path: Path) -> tuple[int, ...]:

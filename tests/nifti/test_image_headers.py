@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import resource
 import struct
 import time
@@ -181,6 +182,40 @@ def test_axes_without_voxels_are_refused(tmp_path: Path, size: tuple[int, int, i
 def test_many_axes_are_refused_before_itk_counts_them(tmp_path: Path):
     with pytest.raises(UserError, match="20 axes"):
         read_image_header(mha(tmp_path / "a.mha", " ".join(["1"] * 20)))
+
+
+@pytest.mark.parametrize("axes", ["-1", "300", "2147483647", "3.5", "", "x"])
+@pytest.mark.parametrize("before", ["", "Comment = " + "x" * 100_000 + "\n"], ids=["", "after much text"])
+def test_a_number_of_axes_that_makes_itk_crash_is_refused(tmp_path: Path, axes: str, before: str):
+    path = mha(tmp_path / "a.mha")
+    path.write_bytes(before.encode() + path.read_bytes().replace(b"NDims = 3", f"NDims = {axes}".encode()))
+    with pytest.raises(UserError, match=rf"a\.mha: its header says {re.escape(axes)} axes; expected 2 or 3"):
+        read_image_header(path)
+
+
+NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nendian: little\nencoding: raw\n"
+
+
+@pytest.mark.parametrize("line", ["sizes: ", "units: ", "no field of NRRD"])
+def test_a_field_of_nrrd_that_makes_itk_crash_is_refused(tmp_path: Path, line: str):
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(f"{NRRD}{line}{'x' * 1100}\n\n".encode() + bytes(120))
+    with pytest.raises(UserError, match=rf"a\.nrrd, line 7: a field of {1100 + len(line)} bytes, at most 1000"):
+        read_image_header(path)
+
+
+def test_long_comments_and_notes_of_programs_in_nrrd_are_read(tmp_path: Path):
+    path, long = tmp_path / "a.nrrd", "x" * 100_000
+    path.write_bytes(f"{NRRD}# {long}\nSegment0_Tags:={long}\n\n".encode() + bytes(120))
+    assert read_image_header(path).size == (5, 4, 3)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_a_header_without_end_is_refused(tmp_path: Path, ending: str):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(b"NRRD0004\n" + b"Comment = x\n" * 400_000)
+    with pytest.raises(UserError, match=rf"a{ending}: its header does not end within 4 MB"):
+        read_image_header(path)
 
 
 def test_a_flat_image_without_a_third_spacing_is_read(tmp_path: Path):
