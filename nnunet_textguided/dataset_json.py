@@ -37,7 +37,7 @@ def read_dataset_json(path: str | Path, needed: Sequence[str] = ("labels", "file
 
 
 def check_dataset_json(content: Mapping[str, Any], where: str | Path) -> None:
-    """Check labels, file_ending and our block, as far as they are there.
+    """Check labels, file_ending, channels and our block, as far as they are there.
 
     Args:
         content: Of dataset.json.
@@ -50,6 +50,9 @@ def check_dataset_json(content: Mapping[str, Any], where: str | Path) -> None:
         check_labels(content["labels"], where)
     if "file_ending" in content:
         check_ending(content["file_ending"], where)
+    for key in ("channel_names", "modality"):
+        if content.get(key) is not None and not isinstance(content[key], Mapping):
+            raise UserError(f"{where}: expected {key} as number -> name, got {str(content[key])[:80]!r}.")
     block_of(content, where)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pydoc
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ def _names(plans: Mapping[str, Any]) -> Iterator[tuple[Any, re.Pattern[str]]]:
         if not isinstance(architecture, Mapping):
             continue
         yield architecture.get("network_class_name"), _NETWORK
-        arguments = architecture.get("arch_kwargs") or {}
-        for key in architecture.get("_kw_requires_import") or ():
-            name = arguments.get(key) if isinstance(arguments, Mapping) else key
+        arguments, keys = architecture.get("arch_kwargs") or {}, architecture.get("_kw_requires_import") or ()
+        for key in keys if isinstance(keys, Iterable) else (keys,):
+            name = arguments.get(key) if isinstance(arguments, Mapping) and isinstance(key, str) else key
             if name is not None:
                 yield name, _LAYER
 

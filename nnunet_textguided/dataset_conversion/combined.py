@@ -109,7 +109,7 @@ def _read_part(raw: Path, number: int) -> Part:
     folders = sorted(path for path in raw.glob(f"Dataset{number:03d}_*") if (path / "dataset.json").is_file())
     if len(folders) != 1:
         raise UserError(f"Expected one finished data set {number} in {raw}, found {len(folders)}.")
-    content = read_dataset_json(folders[0] / "dataset.json")
+    content = read_dataset_json(folders[0] / "dataset.json", ("labels", "file_ending", "channel_names"))
     if content["file_ending"] != FILE_ENDING:
         raise UserError(f"{folders[0]}: expected {FILE_ENDING} files, got {content['file_ending']}.")
     cases = sorted(path.name.removesuffix(FILE_ENDING) for path in (folders[0] / LABELS).glob(f"[!.]*{FILE_ENDING}"))

@@ -118,7 +118,7 @@ def store_operating_points(model: Path) -> dict[str, float]:
         Finding -> threshold.
 
     Raises:
-        UserError: No fold has findings.
+        UserError: No fold has findings, or the plans are not those of a model with findings.
     """
     predicted = gather_findings(model)
     if predicted is None:
@@ -128,6 +128,8 @@ def store_operating_points(model: Path) -> dict[str, float]:
     known = predicted.dropna(subset="truth").assign(present=lambda rows: rows["truth"].astype(int))
     points = {name: round(value, 6) for name, value in choose_operating_points(known).items()}
     plans = load_json(model / "plans.json")
+    if not isinstance(plans, dict) or not isinstance(plans.get(BLOCK), dict):
+        raise UserError(f"{model / 'plans.json'} has no block {BLOCK}: it is not that of a model with findings.")
     plans[BLOCK]["operating_points"] = points
     save_json_atomic(plans, model / "plans.json")
     return points

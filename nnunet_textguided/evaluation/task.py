@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_textguided.dataset_json import check_dataset_json
+from nnunet_textguided.dataset_json import check_dataset_json, read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.sources import declared_missing, not_annotated
@@ -103,7 +103,7 @@ def find_dataset_json(truth: Path, prediction: Path, given: str | Path | None = 
         raise EvaluationError(
             f"No dataset.json beside {prediction} or {truth}. Name the one of the data set with --dataset-json."
         )
-    labels = [load_json(file).get("labels") for file in existing]
+    labels = [read_dataset_json(file, ["labels"])["labels"] for file in existing]
     if any(other != labels[0] for other in labels[1:]):
         raise EvaluationError(
             f"{existing[0]} and {existing[1]} do not name the same labels, so codes of prediction and truth may mean "

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_textguided.dataset_json import check_labels, read_dataset_json
+from nnunet_textguided.dataset_json import read_dataset_json
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
 from nnunet_textguided.image_headers import read_image
 from nnunet_textguided.inference.overlay import draw_overlay
 
@@ -41,7 +40,7 @@ def draw_case(
     """
     image, spacing = _read(image_file)
     truth, prediction = (None if file is None else _read(file)[0] for file in (truth_file, prediction_file))
-    labels = check_labels(load_json(dataset_json).get("labels"), Path(dataset_json))
+    labels = read_dataset_json(Path(dataset_json), ["labels"])["labels"]
     names = {code: name for name, code in labels.items() if isinstance(code, int) and code > 0 and name != "ignore"}
     shown = truth_file or prediction_file or image_file
     return draw_overlay(image, truth, prediction, names, spacing, out_png, Path(shown).name.split(".")[0])

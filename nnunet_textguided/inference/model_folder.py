@@ -13,6 +13,7 @@ from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json
 from nnunet_textguided.inference.reorient import OrientationError, check_code
 from nnunet_textguided.nnunet_paths import require_paths
+from nnunet_textguided.plans_json import check_plans_form
 from nnunet_textguided.safe_checkpoint import check_checkpoints, open_checkpoint
 from nnunet_textguided.safe_plans import check_plans
 
@@ -125,6 +126,7 @@ def check_model_folder(
         absent = [key for key in keys if not isinstance(content, dict) or key not in content]
         if absent:
             raise ModelFolderError(f"{path / name} lacks {', '.join(absent)}: it is not nnU-Net's {name}.")
+    check_plans_form(plans, path / "plans.json")
     check_dataset_json(dataset_json, path / "dataset.json")
     chosen, orientation = _check_folds(path, folds, checkpoint), model_orientation(plans, path)
     return ModelFolder(path, chosen, checkpoint, plans, dataset_json, orientation, trust)
@@ -172,9 +174,12 @@ def load_predictor(model: ModelFolder, **options: Any) -> nnUNetPredictor:
         predictor = nnUNetPredictor(**options)
     try:
         predictor.initialize_from_trained_model_folder(str(model.path), model.folds, model.checkpoint)
-    except (RuntimeError, KeyError, EOFError, OSError) as error:
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # nnU-Net and torch raise whatever they stumble over first in plans or checkpoint
         raise ModelFolderError(
-            f"The model in {model.path} (folds {model.folds}, {model.checkpoint}) does not load: {error}"
+            f"The model in {model.path} (folds {model.folds}, {model.checkpoint}) does not load: "
+            f"{type(error).__name__}: {error}"
         ) from error
     return predictor
 

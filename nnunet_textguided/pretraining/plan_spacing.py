@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.plans_json import read_plans
 
 
 def spacing_of_plans(path: str | Path) -> tuple[float, float]:
@@ -17,7 +17,7 @@ def spacing_of_plans(path: str | Path) -> tuple[float, float]:
     Raises:
         UserError: No such file, or no plans.
     """
-    configurations = load_json(Path(path)).get("configurations", {})
+    configurations = read_plans(path)["configurations"]
     spacings = {name: entry["spacing"] for name, entry in configurations.items() if "spacing" in entry}
     if not spacings:
         raise UserError(f"{path}: expected plans of nnU-Net with the spacing of a configuration, found none.")

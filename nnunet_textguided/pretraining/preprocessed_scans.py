@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.plans_json import read_plans
 from nnunet_textguided.pretraining.scan import Scan
 
 SLICE_AXIS = 2
@@ -41,7 +41,7 @@ def configuration_folder(source: Path) -> Path | None:
 
 def _configurations(plans: Path) -> dict[str, dict[str, Any]]:
     """Configurations that say where their data lie (others inherit from them)."""
-    entries = load_json(plans).get("configurations", {})
+    entries = read_plans(plans)["configurations"]
     return {name: entry for name, entry in entries.items() if "data_identifier" in entry and "spacing" in entry}
 
 

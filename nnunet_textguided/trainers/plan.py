@@ -13,6 +13,7 @@ from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.errors import UserError
 from nnunet_textguided.files import load_json, save_json_atomic
 from nnunet_textguided.nnunet_paths import require_paths
+from nnunet_textguided.plans_json import read_plans
 from nnunet_textguided.safe_names import check_name
 from nnunet_textguided.text.check_model import check_text_model
 from nnunet_textguided.trainers.encoder_weights import source_of_file
@@ -53,12 +54,16 @@ def load_plans(folder: Path, identifier: str) -> dict[str, Any]:
     """
     path = folder / f"{identifier}.json"
     if not path.is_file():
-        there = sorted(p.stem for p in folder.glob("*.json") if "configurations" in load_json(p))
+        there = sorted(p.stem for p in folder.glob("*.json") if _is_plans(load_json(p)))
         raise UserError(
             f"Expected plans at {path}, found {there or 'none'} in that folder. "
             "Make them with nnUNetv2_plan_and_preprocess, or name others with -p."
         )
-    return load_json(path)
+    return read_plans(path)
+
+
+def _is_plans(content: Any) -> bool:
+    return isinstance(content, dict) and "configurations" in content
 
 
 def write_text_guided_plans(

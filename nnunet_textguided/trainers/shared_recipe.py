@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nnunet_textguided.errors import UserError
-from nnunet_textguided.files import load_json
+from nnunet_textguided.plans_json import read_plans
 from nnunet_textguided.trainers.fault_tolerance import FaultTolerance
 from nnunet_textguided.trainers.finding_training import FindingTraining
 from nnunet_textguided.trainers.finite_batches import FiniteBatches
@@ -62,7 +62,7 @@ class SharedRecipe(FaultTolerance, FiniteBatches, FindingTraining, OrderPreservi
         wanted = self.plans_manager.plans.get(BLOCK)
         folder = Path(self.output_folder_base)
         if (folder / "plans.json").is_file() and any(folder.glob("fold_*/checkpoint_*.pth")):
-            saved = load_json(folder / "plans.json").get(BLOCK)
+            saved = read_plans(folder / "plans.json").get(BLOCK)
             if saved:
                 return dict(agree(saved, wanted))
         return wanted

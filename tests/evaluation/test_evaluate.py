@@ -277,6 +277,9 @@ def test_dataset_json_is_found_or_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do not name the same labels"):
         evaluate_folder(truth, prediction)
     assert evaluate_folder(truth, prediction, tmp_path / "raw" / "dataset.json").headline["miou_mean"] == 1.0
+    (tmp_path / "model" / "dataset.json").write_text("[]")
+    with pytest.raises(UserError, match=r"model.dataset\.json lacks 'labels'"):
+        evaluate_folder(truth, prediction)
 
 
 def test_nothing_to_compare_is_an_error(folders: tuple[Path, Path], tmp_path: Path) -> None:
