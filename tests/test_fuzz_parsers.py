@@ -12,30 +12,49 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzzing import BYTES, FAST, LEAVES, LETTERS, SLOW, VALUES, changed, documents, survives, tables
+from fuzzing import (
+    BYTES,
+    FAST,
+    LEAVES,
+    LETTERS,
+    SLOW,
+    VALUES,
+    changed,
+    documents,
+    modest,
+    sheet,
+    sheets,
+    survives,
+    tables,
+    zipped,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nnunet_textguided.comparison.grid import Run
 from nnunet_textguided.comparison.record import RunRecord
 from nnunet_textguided.comparison.splits import cases_by_fold
+from nnunet_textguided.dataset_conversion.base.conversion import brought_along
 from nnunet_textguided.dataset_conversion.base.manifest import Manifest
 from nnunet_textguided.dataset_conversion.base.splits import load_splits
-from nnunet_textguided.dataset_conversion.base.tables import read_rows
 from nnunet_textguided.dataset_conversion.label_maps.from_json import read_label_map
 from nnunet_textguided.dataset_conversion.spider_gradings import gradings, read_gradings
 from nnunet_textguided.dataset_conversion.tianchi_annotations import read_annotations
 from nnunet_textguided.dataset_json import block_of, read_dataset_json
 from nnunet_textguided.evaluation.finding_evaluation import read_predictions, read_truth
-from nnunet_textguided.evaluation.task import read_task
+from nnunet_textguided.evaluation.task import find_dataset_json, read_task
 from nnunet_textguided.findings.annotations import read_findings
 from nnunet_textguided.findings.vocabulary import FindingVocabulary
 from nnunet_textguided.image_headers import read_image_header
 from nnunet_textguided.inference.finding_files import load_case_findings, write_tables
 from nnunet_textguided.inference.report_page import report_page
+from nnunet_textguided.pretraining.plan_spacing import spacing_of_plans
+from nnunet_textguided.pretraining.preprocessed_scans import configuration_folder
 from nnunet_textguided.pretraining.reports import read_reports
 from nnunet_textguided.sources import declared_missing
 from nnunet_textguided.text.bank import TextBank, load_bank, save_bank
+from nnunet_textguided.text.clip_encoder import build_clip
+from nnunet_textguided.text.clip_source import read_config, read_pretraining
 from nnunet_textguided.text.glossary import term_for, terms_for
 from nnunet_textguided.trainers.guidance import BLOCK, TextGuidance, declared_findings, structure_names
 
@@ -83,7 +102,26 @@ PREDICTED = {
     "structures": [{"structure": "L5", "volume_mm3": 1.0, "centroid_mm": [1, 2, 3], "extent_mm": [1, 2, 3]}],
 }
 LABEL_MAP = {"name": "m", "codes": {"1": "L5", "2": "L4/L5", "60": "background"}, "licence": ""}
-MANIFEST = {"format": 1, "converter": "c", "options": {}, "source": "s", "cases": {"a": {"files": {}}}, "splits": ""}
+REPORTS = ("patient,report", "1,a note.", "2,another.")
+CLIP = {
+    "embed_dim": 8,
+    "vision_cfg": {"image_size": 32, "patch_size": 32, "width": 64, "head_width": 64, "layers": 1},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 8, "heads": 2, "layers": 1},
+}
+PLANS = {
+    "plans_name": "nnUNetPlans",
+    "transpose_forward": [0, 1, 2],
+    "configurations": {
+        "2d": {"data_identifier": "nnUNetPlans_2d", "spacing": [1.0, 1.0], "patch_size": [32, 32]},
+        "3d_fullres": {"data_identifier": "nnUNetPlans_3d", "spacing": [4.0, 1.0, 1.0]},
+    },
+}
+RECORDED = {
+    "files": {"labelsTr/a.nii.gz": 0},
+    "sources": {"a.mha": "0"},
+    "findings": ["L5,fracture,1", "L4/L5,bulge,0,1,2,3"],
+}
+MANIFEST = {"format": 1, "converter": "c", "options": {}, "source": "s", "cases": {"a": RECORDED}, "splits": ""}
 
 
 def bank_metadata() -> dict[str, Any]:
@@ -136,6 +174,7 @@ def written(folder: Path, name: str, content: bytes) -> Path:
 
 def dataset(folder: Path, content: bytes) -> None:
     path = written(folder, "dataset.json", content)
+    survives(lambda: find_dataset_json(folder, folder))
     survives(lambda: read_task(path))
     found = survives(lambda: read_dataset_json(path))
     if found is None:
@@ -190,7 +229,9 @@ def label_map(folder: Path, content: bytes) -> None:
 
 def manifest(folder: Path, content: bytes) -> None:
     written(folder, "manifest.json", content)
-    survives(lambda: Manifest.load(folder))
+    found = survives(lambda: Manifest.load(folder))
+    if found is not None:
+        survives(lambda: brought_along(found))
 
 
 def reports(ending: str) -> Callable[[Path, bytes], None]:
@@ -202,9 +243,20 @@ def reports(ending: str) -> Callable[[Path, bytes], None]:
     return feed
 
 
-def rows(folder: Path, content: bytes) -> None:
-    path = written(folder, "train.csv", content)
-    survives(lambda: list(read_rows(path, ("study_id",))))
+def clip_config(folder: Path, content: bytes) -> None:
+    path = written(folder, "tiny.json", content)
+    survives(lambda: read_pretraining(path))
+    config = survives(lambda: read_config(path))
+    if config is not None and modest(config, largest=64):
+        survives(lambda: build_clip(config, "tiny.json"))
+
+
+def preprocessed_plans(folder: Path, content: bytes) -> None:
+    path = written(folder, "nnUNetPlans.json", content)
+    survives(lambda: spacing_of_plans(path))
+    (folder / "nnUNetPlans_2d").mkdir(exist_ok=True)
+    found = survives(lambda: configuration_folder(folder))
+    assert found is None or found.parent == folder
 
 
 PARSERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path, bytes], Any]]] = {
@@ -228,8 +280,12 @@ PARSERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path, bytes], Any]]
     "manifest": (documents(MANIFEST), manifest),
     "reports.csv": (BYTES | tables("patient,report"), reports(".csv")),
     "reports.jsonl": (documents({"report": "a note"}), reports(".jsonl")),
-    "reports.xlsx": (BYTES, reports(".xlsx")),
-    "tables of RSNA": (BYTES | tables("study_id,condition,level"), rows),
+    "reports.xlsx": (sheets(*REPORTS), reports(".xlsx")),
+    "open_clip config": (
+        documents(CLIP) | documents({"model_cfg": CLIP, "provenance": {"licence": "CC0"}}),
+        clip_config,
+    ),
+    "plans of preprocessed data": (documents(PLANS), preprocessed_plans),
     "NIfTI header": (
         nifti_files(),
         lambda folder, content: survives(lambda: read_image_header(written(folder, "x.nii", content))),
@@ -319,4 +375,10 @@ def test_the_sound_documents_are_read(tmp_path: Path):
     save_bank(bank, tmp_path / "bank.safetensors")
     assert load_bank(tmp_path / "bank.safetensors").names == ("a", "b")
     written(tmp_path, "manifest.json", json.dumps(MANIFEST).encode())
-    assert Manifest.load(tmp_path).cases == {"a": {"files": {}}}
+    assert Manifest.load(tmp_path).cases == {"a": RECORDED}
+    assert [finding.point_mm for finding in brought_along(Manifest.load(tmp_path))] == [None, (1, 2, 3)]
+    assert read_reports(written(tmp_path, "r.xlsx", zipped(sheet(*REPORTS)))) == ["a note.", "another."]
+    assert build_clip(read_config(written(tmp_path, "c.json", json.dumps(CLIP).encode())), "c.json").context_length == 8
+    preprocessed_plans(tmp_path, json.dumps(PLANS).encode())
+    assert spacing_of_plans(tmp_path / "nnUNetPlans.json") == (1, 1)
+    assert configuration_folder(tmp_path) == tmp_path / "nnUNetPlans_2d"

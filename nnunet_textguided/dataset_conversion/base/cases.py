@@ -180,12 +180,21 @@ def from_line(case: str, line: str) -> Annotation:
     Args:
         case: Case identifier.
         line: Of its record.
+
+    Raises:
+        UserError: It is no such line.
     """
-    structure, finding, present, *point = line.split(",")
-    if not point:
-        return Annotation(case, structure, finding, int(present), None)
-    x, y, z = map(float, point)
-    return Annotation(case, structure, finding, int(present), (x, y, z))
+    try:
+        structure, finding, present, *point = line.split(",")
+        if not point:
+            return Annotation(case, structure, finding, int(present), None)
+        x, y, z = map(float, point)
+        return Annotation(case, structure, finding, int(present), (x, y, z))
+    except ValueError as error:
+        raise UserError(
+            f"manifest.json, {case}: expected a finding as structure,finding,present,x,y,z, got {line[:80]!r}. Remove "
+            "the case's entry to have it converted anew."
+        ) from error
 
 
 def _write(task: CaseTask, loaded: LoadedCase) -> dict[str, int]:
@@ -206,7 +215,9 @@ def _storable(image: sitk.Image) -> sitk.Image:
 
 def _is_done(task: CaseTask, sources: dict[str, str]) -> bool:
     """Tell whether an earlier run made the case from these very files and its output is still whole."""
-    if task.previous is None or task.previous["sources"] != sources:
+    if task.previous is None or task.previous.get("sources") != sources:
         return False
-    files = task.previous["files"]
-    return all((task.target / name).is_file() and (task.target / name).stat().st_size == files[name] for name in files)
+    files = task.previous.get("files", {})
+    return bool(files) and all(
+        (task.target / name).is_file() and (task.target / name).stat().st_size == files[name] for name in files
+    )

@@ -103,8 +103,13 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise UserError(f"{path} is not a conversion manifest: {', '.join(wrong)} cannot be so.")
     for case, record in manifest.cases.items():
         check_name(case, f"{path}, cases")
-        if not isinstance(record, dict) or not isinstance(record.get("files", {}), dict):
+        if not isinstance(record, dict) or not isinstance(record.get("files", {}), dict) or not _are_lines(record):
             raise UserError(f"{path} is not a conversion manifest: the record of {case} cannot be so.")
+
+
+def _are_lines(record: dict[str, Any]) -> bool:
+    findings = record.get("findings", [])
+    return isinstance(findings, list) and all(isinstance(line, str) for line in findings)
 
 
 def hash_of_files(hashes: Mapping[str, str]) -> str:

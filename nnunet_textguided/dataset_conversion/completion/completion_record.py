@@ -62,7 +62,8 @@ class CompletionRecord:
         if self.manifest is not None and case in self.manifest.cases:
             label = self.dataset.label_path(case)
             known = self.manifest.cases[case]
-            known["files"][label.relative_to(self.dataset.folder).as_posix()] = label.stat().st_size
+            files = known.setdefault("files", {})
+            files[label.relative_to(self.dataset.folder).as_posix()] = label.stat().st_size
             known[ACCEPTED] = {key: entry[key] for key in ("source", "sha256")}
 
     def save(self) -> None:

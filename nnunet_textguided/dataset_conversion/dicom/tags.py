@@ -41,7 +41,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     """
     try:
         value = float(_values(dataset, keyword)[0])
-    except (IndexError, TypeError, ValueError):
+    except (IndexError, TypeError, ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
 
@@ -67,7 +67,7 @@ def required_numbers(
         raise CaseError(f"{path}: {keyword} {state}, without which the slice has no place in space; leave it out")
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
     if len(numbers) != count or not all(math.isfinite(value) and (value > 0 or not positive) for value in numbers):
         kind = "positive number(s)" if positive else "number(s)"
