@@ -200,6 +200,7 @@ def test_ensemble_refuses_before_nnunet_unpickles(tmp_path: Path, marker: Path):
     for folder in folders:
         folder.mkdir()
         (folder / "plans.json").write_text("{}")
+        (folder / "dataset.json").write_text('{"labels": {"background": 0, "L5": 1}, "file_ending": ".nii.gz"}')
         np.savez(folder / "case.npz", probabilities=np.zeros((2, 1, 1, 1)))
         armed_pickle(folder / "case.pkl", marker)
     with pytest.raises(UntrustedFileError, match=REFUSED):
