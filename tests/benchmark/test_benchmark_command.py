@@ -13,7 +13,7 @@ from nnunet_textguided.errors import UserError
 
 
 def test_unknown_part_is_refused_with_those_there_are(make_setting):
-    with pytest.raises(UserError, match=r"--only speed: .* There are: process, start-up, step"):
+    with pytest.raises(UserError, match=r"--only speed: .* There are: process, start-up, export, step"):
         run_benchmark(make_setting(), ["speed"])
 
 

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from spider_trees import Writer
 
 from nnunet_textguided.cli.main import main
-from nnunet_textguided.dataset_conversion.base import workers
+from nnunet_textguided.dataset_conversion.base import manifest, workers
 from nnunet_textguided.dataset_conversion.base.cases import CaseTask, convert_case
 
 
@@ -58,7 +58,7 @@ def convert_or_die(task: CaseTask, write: bool) -> dict:
     if task.case != "spider_002":
         return convert_case(task, write)
     deadline = time.monotonic() + 60
-    while not (task.target / "manifest.json").is_file() and time.monotonic() < deadline:
+    while "spider_001" not in (task.target / "manifest.json").read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
     os._exit(1)
 
@@ -76,6 +76,7 @@ def test_a_dead_worker_is_told_and_the_same_command_goes_on_from_the_cases_that_
     arguments = ["convert", "spider", str(spider_source), "-d", "501", "--processes"]
     with monkeypatch.context() as patch:
         patch.setattr(workers, "convert_case", convert_or_die)  # the workers import it from this file
+        patch.setattr(manifest, "_SECONDS_BETWEEN_SAVES", 0)
         assert main([*arguments, "2"]) == 2
     errors = capsys.readouterr().err
     assert "error: A worker process was killed" in errors
