@@ -69,7 +69,7 @@ def train(run: Run, options: TrainingOptions, records: Path) -> None:
     fold_folder = run.fold_folder(results)
     set_damaged_aside(fold_folder)
     kind = training_kind(fold_folder)
-    set_superseded_aside(fold_folder, kind)
+    set_superseded_aside(fold_folder)
     if kind in (CONTINUE, VALIDATE):
         check_checkpoints(sorted(fold_folder.glob("checkpoint_*.pth")))
     session: dict[str, Any] = {"kind": kind, "device": device_name(device), "gpus": options.num_gpus}
@@ -111,21 +111,20 @@ def set_damaged_aside(fold_folder: Path) -> list[Path]:
     return [path.replace(path.with_name(f"{path.name}.damaged")) for path in damaged]
 
 
-def set_superseded_aside(fold_folder: Path, kind: str) -> list[Path]:
+def set_superseded_aside(fold_folder: Path) -> list[Path]:
     """Rename what a training before this one left and what would be taken for this one's.
+
+    Every training ends with a validation of all cases, so a summary that is there says nothing of it.
 
     Args:
         fold_folder: With the checkpoints; need not exist.
-        kind: Of this training.
 
     Returns:
         Where it is now.
     """
-    old = []
+    old = [fold_folder / "validation" / "summary.json"]
     if is_superseded(fold_folder):
         old.append(fold_folder / FINAL)  # nnU-Net would continue from it
-    if kind == TRAIN:
-        old.append(fold_folder / "validation" / "summary.json")
     return [path.replace(path.with_name(f"{path.name}.superseded")) for path in old if path.is_file()]
 
 

@@ -124,18 +124,19 @@ def test_what_a_training_before_this_one_took_is_kept_and_not_counted():
 
 def test_what_a_training_before_this_one_left_is_set_aside(tmp_path):
     (tmp_path / "validation").mkdir()
-    files = [tmp_path / "checkpoint_final.pth", tmp_path / "validation" / "summary.json"]
-    for file in files:
+    final, summary = tmp_path / "checkpoint_final.pth", tmp_path / "validation" / "summary.json"
+    for file in (final, summary):
         file.write_text("of before")
-    assert set_superseded_aside(tmp_path, "validate") == set_superseded_aside(tmp_path, "continue") == []
-    assert [path.name for path in set_superseded_aside(tmp_path, "train")] == ["summary.json.superseded"]
+    assert [path.name for path in set_superseded_aside(tmp_path)] == ["summary.json.superseded"]
+    assert final.is_file()  # nothing newer is there
     latest = tmp_path / "checkpoint_latest.pth"
     latest.write_text("newer")
-    moment = files[0].stat().st_mtime + 5
+    moment = final.stat().st_mtime + 5
     os.utime(latest, (moment, moment))
-    assert [path.name for path in set_superseded_aside(tmp_path, "continue")] == ["checkpoint_final.pth.superseded"]
+    assert [path.name for path in set_superseded_aside(tmp_path)] == ["checkpoint_final.pth.superseded"]
     assert latest.is_file()
-    assert not any(file.exists() for file in files)
+    assert not final.exists()
+    assert not summary.exists()
 
 
 def test_trainers_of_this_package_are_found(fold, calls, tmp_path, monkeypatch):
