@@ -161,7 +161,7 @@ def _outcome(started: _Started) -> JobOutcome:
 
     paths = started.handle.paths
     if started.pid_file is not None and not paths.result_pickle.exists():
-        _end_groups([started.pid_file])  # what a killed process started lives on without it
+        _end_groups([started])  # what a killed process started lives on without it
         return JobOutcome(started.job, FAILED, "its process was ended from outside", paths.stdout)
     try:
         result = started.handle.result()
@@ -179,37 +179,37 @@ def _last_line(text: str) -> str:
 
 def _cancel(running: Sequence[_Started]) -> None:
     """End jobs: those of this machine are asked first, as trainers then write a checkpoint."""
-    _end_groups([entry.pid_file for entry in running if entry.pid_file is not None], running)
+    _end_groups(running)
     for started in running:
         with contextlib.suppress(OSError):
             started.handle.cancel(check=False)
 
 
-def _end_groups(pid_files: Sequence[Path], running: Sequence[_Started] = ()) -> None:
+def _end_groups(jobs: Sequence[_Started]) -> None:
     """End the processes of the groups that started processes lead: those and no others."""
-    groups = {_group(path) for path in pid_files} - {None}
+    groups = {group for job in jobs if (group := _group(job.pid_file)) is not None}
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while groups and time.monotonic() < deadline:
         groups = {group for group in groups if _send(group, signal.SIGTERM)}
-        for started in running:
-            started.handle.done()  # takes note of the ones that ended, which would else still count as a group
+        for job in jobs:
+            job.handle.done()  # takes note of the ones that ended, which would else still count as a group
         time.sleep(0.1)
     for group in groups:
         _send(group, signal.SIGKILL)
 
 
-def _group(pid_file: Path) -> int | None:
-    """The number of a process, which is its group's, or None where it did not come so far."""
+def _group(pid_file: Path | None) -> int | None:
+    """The number of a process, which is its group's; None on a cluster, or where it did not come so far."""
+    if pid_file is None:
+        return None
     try:
         return int(pid_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _send(group: int | None, number: signal.Signals) -> bool:
+def _send(group: int, number: signal.Signals) -> bool:
     """Whether anybody was there to get a signal."""
-    if group is None:
-        return False
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
