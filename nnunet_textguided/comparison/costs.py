@@ -14,13 +14,14 @@ from nnunet_textguided.files import file_sha256, load_json
 TRAINING_COST_FILE, INFERENCE_COST_FILE = "training_cost.json", "inference_cost.json"
 
 
-def costs_of(run: Run, results: Path, records: Path | None) -> dict[str, Any]:
+def costs_of(run: Run, results: Path, records: Path | None, checkpoint_hash: str | None = None) -> dict[str, Any]:
     """Return a run's costs; None = not measured.
 
     Args:
         run: A trained one.
         results: nnUNet_results.
         records: Folder of all records.
+        checkpoint_hash: As for `measured_costs`.
 
     Returns:
         parameters, seconds_per_epoch, epochs, iterations (unknown where nnU-Net left no debug.json), and those of
@@ -29,8 +30,7 @@ def costs_of(run: Run, results: Path, records: Path | None) -> dict[str, Any]:
     Raises:
         UserError: The checkpoint cannot be read.
     """
-    path = final_checkpoint(run, results)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(final_checkpoint(run, results))
     epochs = int(checkpoint["current_epoch"])
     per_epoch = planned_length(run.fold_folder(results)).get("num_iterations_per_epoch")
     return {
@@ -38,23 +38,23 @@ def costs_of(run: Run, results: Path, records: Path | None) -> dict[str, Any]:
         "seconds_per_epoch": seconds_per_epoch(checkpoint["logging"]),
         "epochs": epochs,
         "iterations": None if per_epoch is None else epochs * per_epoch,
-        **measured_costs(run, records, file_sha256(path)),
+        **measured_costs(run, records, checkpoint_hash),
     }
 
 
-def measured_costs(run: Run, records: Path | None, checkpoint: str | None = None) -> dict[str, Any]:
+def measured_costs(run: Run, records: Path | None, checkpoint_hash: str | None = None) -> dict[str, Any]:
     """Return what was measured while the run was trained and used.
 
     Args:
         run: Which one.
         records: Folder of all records; None = nothing was measured.
-        checkpoint: SHA-256 of its final checkpoint; the prediction of another one is not its own. None = any.
+        checkpoint_hash: SHA-256 of its final checkpoint; the prediction of another one is not its own. None = any.
 
     Returns:
         device and training_memory_mb; seconds_per_case, inference_memory_mb, inference_device, inference_threads.
     """
     training, inference = (_measured(run, records, name) for name in (TRAINING_COST_FILE, INFERENCE_COST_FILE))
-    if checkpoint is not None and inference.get("checkpoint", checkpoint) != checkpoint:
+    if checkpoint_hash is not None and inference.get("checkpoint", checkpoint_hash) != checkpoint_hash:
         inference = {}  # of a training before this one
     return {
         "device": training.get("device"),

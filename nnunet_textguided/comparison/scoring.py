@@ -47,7 +47,8 @@ def score_run(run: Run, folders: Folders, records: Path | None = None, pool: Exe
         raise UserError(f"{run.name} is {state.kind} ({state.reason}) and cannot be scored.")
     task = read_task(run.model_folder(folders.results) / "dataset.json")
     scores = _score_cases(run, folders, task, cases, pool)
-    contents, costs = contents_of(run, folders), costs_of(run, folders.results, records)
+    contents, provenance = contents_of(run, folders), provenance_of(run, folders.results, records)
+    costs = costs_of(run, folders.results, records, provenance["checkpoint"])
     shifts = [{"case": case, "shift": score.shift} for case, score in zip(cases, scores, strict=True)]
     return RunRecord(
         run=run,
@@ -59,7 +60,7 @@ def score_run(run: Run, folders: Folders, records: Path | None = None, pool: Exe
         costs=costs,
         fingerprints={name: digest(content) for name, content in contents.items()},
         details={**contents, "epochs": costs["epochs"], "iterations": costs["iterations"]},
-        provenance=provenance_of(run, folders.results, records),
+        provenance=provenance,
     )
 
 

@@ -35,6 +35,14 @@ def test_costs_come_from_checkpoint_log_and_measured_files(toy: ToyDataset, tmp_
     assert costs_of(run, toy.folders.results, None)["device"] is None
 
 
+def test_the_time_of_a_prediction_by_another_checkpoint_is_not_this_ones(toy: ToyDataset, tmp_path: Path):
+    run, records = toy.run(), tmp_path / "records"
+    toy.write_model(run)
+    write_json(records / run.name / "inference_cost.json", {"seconds_per_case": 2.5, "checkpoint": "of before"})
+    assert costs_of(run, toy.folders.results, records, "of now")["seconds_per_case"] is None
+    assert costs_of(run, toy.folders.results, records, "of before")["seconds_per_case"] == 2.5
+
+
 def test_iterations_are_unknown_without_debug_json(toy: ToyDataset):
     fold = toy.write_model(toy.run())
     (fold / "debug.json").unlink()
