@@ -80,21 +80,20 @@ def test_a_double_distance_is_a_disc_that_was_not_found():
     assert [named.level for named in chosen] == [1, 2, 3, 5, 6]
 
 
-def test_a_thoracic_distance_is_shorter_than_a_lumbar_one():
-    heights = [0, 37, 74, 111, 148, 183.5, 183.5 + 47]  # 47 mm: 1.3 lumbar distances, but 0.77 of two thoracic ones
-    torn = {7: 55, 8: 50}
-    discs = [disc(height, {level: 100} if level < 7 else torn) for level, height in enumerate(heights, start=1)]
+@pytest.mark.parametrize(
+    ("distance", "called", "bodies_below", "bodies_above", "level"),
+    [
+        (47, {7: 55, 8: 50}, (490, 240), (50, 300), 8),  # 1.3 lumbar distances, but 0.77 of two thoracic ones
+        (32, {7: 10, 8: 90}, (150, 350), (20, 200), 7),  # that of one level, whatever the names skip
+    ],
+)
+def test_the_level_above_t12_l1_fits_the_distance_of_thoracic_discs(
+    distance, called, bodies_below, bodies_above, level
+):
+    heights = [0, 37, 74, 111, 148, 183.5, 183.5 + distance]
+    votes = [*({low: 100} for low in range(1, 7)), called]
+    discs = [disc(height, own) for height, own in zip(heights, votes, strict=True)]
     bodies = np.zeros((8, LEVELS))
     bodies[np.arange(1, 6), np.arange(1, 6)] = 500
-    bodies[6, [6, 7]], bodies[7, [7, 8]] = (490, 240), (50, 300)
-    assert [named.level for named in choose_levels(discs, bodies, range(1, 10))] == [1, 2, 3, 4, 5, 6, 8]
-
-
-def test_a_distance_that_fits_one_level_outweighs_names_that_skip_one():
-    heights = [0, 37, 74, 111, 148, 183.5, 183.5 + 32]
-    torn = {7: 10, 8: 90}
-    discs = [disc(height, {level: 100} if level < 7 else torn) for level, height in enumerate(heights, start=1)]
-    bodies = np.zeros((8, LEVELS))
-    bodies[np.arange(1, 6), np.arange(1, 6)] = 500
-    bodies[6, [6, 7]], bodies[7, [7, 8]] = (150, 350), (20, 200)
-    assert [named.level for named in choose_levels(discs, bodies, range(1, 10))] == [1, 2, 3, 4, 5, 6, 7]
+    bodies[6, [6, 7]], bodies[7, [7, 8]] = bodies_below, bodies_above
+    assert [named.level for named in choose_levels(discs, bodies, range(1, 10))] == [1, 2, 3, 4, 5, 6, level]
